@@ -1,0 +1,53 @@
+/**
+ * The environment of a function: the one seam between the template and the code that runs in it. `lib/` writes
+ * these variables and the functions read them; both sides are checked against this file.
+ */
+import * as z from 'zod/mini';
+
+const text = z.string().check(z.minLength(1));
+const integer = (min: number, max: number) => z.coerce.number().check(z.int(), z.gte(min), z.lte(max));
+
+/** Lower-cased level names of Powertools for AWS Lambda. */
+export const LOG_LEVELS = ['DEBUG', 'INFO', 'WARN', 'ERROR'] as const;
+
+export const environmentSchema = z.object({
+  /** Table of connections, sockets, memberships, slots and due rows. */
+  BUS_TABLE: text,
+  /** Table of what applications keep: messages, receipts, changes, grants. */
+  APPS_TABLE: text,
+  /** `https://{apiId}.execute-api.{region}.amazonaws.com/{stage}`: where `@connections` is. */
+  CALLBACK_URL: z.url(),
+  /** Name of the function that posts the open packet; only `connect` needs it. */
+  OPEN_FUNCTION: z.optional(text),
+  /** Comma list of the applications this deployment runs, by name. */
+  APPS: text,
+  /** Comma list of origins allowed beside those that the applications declare; `*` allows any. */
+  ORIGINS: z.optional(z.string()),
+  /** Minutes between two pings of one connection (design D4). */
+  PING_INTERVAL_MINUTES: integer(1, 8),
+  /** Minutes a client waits beyond the interval before it gives the connection up. */
+  PING_TIMEOUT_MINUTES: integer(1, 8),
+  /** Whether a pong is written down; off saves one write per pong and reaps by failed posts only. */
+  TRACK_PONGS: z.enum(['true', 'false']),
+  /** Secrets are named `{prefix}/{NAME}` in Secrets Manager, for example `socketbus/JWT_SECRET`. */
+  SECRET_PREFIX: text,
+  /** `trusted` believes an id in a payload; `token` wants it proven by a verified token. */
+  IDENTITY: z.enum(['trusted', 'token']),
+  /** Claim that holds the user's id. */
+  JWT_ID_CLAIM: text,
+  /** Settings of the built-in applications, handed on as they are. */
+  FRONTEND_URL: z.optional(z.string()),
+  STORE_CORS: z.optional(z.string()),
+  CLIENT_ORIGIN: z.optional(z.string()),
+  POWERTOOLS_LOG_LEVEL: z.enum(LOG_LEVELS),
+  POWERTOOLS_SERVICE_NAME: text,
+});
+
+export type Environment = z.output<typeof environmentSchema>;
+
+/** The variables as the template writes them: text only. */
+export type EnvironmentVariables = { readonly [K in keyof Environment]?: string };
+
+/** The functions of a deployment; each is `{name}.handler` of one bundle. */
+export const FUNCTION_NAMES = ['connect', 'open', 'message', 'disconnect', 'publish', 'sweep', 'http'] as const;
+export type FunctionName = (typeof FUNCTION_NAMES)[number];
