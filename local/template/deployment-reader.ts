@@ -1,0 +1,403 @@
+/** From a template to a `Deployment`: names first, because resources refer to each other, then each resource. */
+import { statSync } from 'node:fs';
+import { basename } from 'node:path';
+import * as z from 'zod/mini';
+import type { Assembly, TemplateResource } from './assembly.ts';
+import type {
+  Deployment,
+  FunctionDefinition,
+  HttpApiDefinition,
+  HttpRoute,
+  ScheduleDefinition,
+  TableDefinition,
+  WebSocketApiDefinition,
+} from './deployment.ts';
+import { TemplateError } from './errors.ts';
+import { IDENTITIES, type Locale, type Named } from './identities.ts';
+import { IntrinsicResolver } from './intrinsics.ts';
+import {
+  apiSchema,
+  eventInvokeConfigSchema,
+  functionSchema,
+  IGNORED_RESOURCES,
+  integrationSchema,
+  routeSchema,
+  ruleSchema,
+  stageSchema,
+  tableSchema,
+} from './resource-schemas.ts';
+
+/** AWS's own example account; nothing locally belongs to an account. */
+export const LOCAL_ACCOUNT_ID = '123456789012';
+
+export interface DeploymentPlace {
+  /** Origin that stands for the WebSocket API's `https://{api}.execute-api…`, for example `http://127.0.0.1:3000`. */
+  readonly callbackOrigin: string;
+  /** Origin that stands for the HTTP API's endpoint. */
+  readonly httpOrigin: string;
+  /** @default us-east-1 */
+  readonly region?: string;
+}
+
+/**
+ * The deployment that an assembly describes, with deployed URLs turned into local ones.
+ *
+ * @throws TemplateError for a type, property, intrinsic function or reference that has no local meaning.
+ */
+export function readDeployment(assembly: Assembly, place: DeploymentPlace): Deployment {
+  return new DeploymentReader(assembly, place).read();
+}
+
+const LAMBDA_ARN = /arn:[^:]+:lambda:[^:]*:[^:]*:function:([^:/]+)/;
+const RATE = /^rate\((\d+) (minute|hour|day)s?\)$/;
+const UNIT_MS: Readonly<Record<string, number>> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
+
+class DeploymentReader {
+  readonly #assembly: Assembly;
+  readonly #locale: Locale;
+  readonly #place: DeploymentPlace;
+  readonly #resolver: IntrinsicResolver;
+  readonly #named = new Map<string, Named>();
+  readonly #urls: [string, string][] = [];
+
+  constructor(assembly: Assembly, place: DeploymentPlace) {
+    this.#assembly = assembly;
+    this.#place = place;
+    this.#locale = {
+      stackName: assembly.stackName,
+      region: place.region ?? 'us-east-1',
+      accountId: LOCAL_ACCOUNT_ID,
+      partition: 'aws',
+      urlSuffix: 'amazonaws.com',
+    };
+    this.#resolver = new IntrinsicResolver({
+      ref: (name) => this.#ref(name),
+      attribute: (logicalId, attribute) => this.#attribute(logicalId, attribute),
+      condition: (name) => assembly.template.Conditions?.[name],
+      mapping: (map, first, second) => assembly.template.Mappings?.[map]?.[first]?.[second],
+      finish: (text) => this.#urls.reduce((result, [from, to]) => result.replaceAll(from, to), text),
+    });
+  }
+
+  read(): Deployment {
+    this.#nameEverything();
+    const { stackName, region, accountId } = this.#locale;
+    return {
+      stackName,
+      region,
+      accountId,
+      functions: this.#functions(),
+      tables: this.#tables(),
+      webSocketApi: this.#webSocketApi(),
+      httpApi: this.#httpApi(),
+      schedules: this.#schedules(),
+      outputs: this.#outputs(),
+    };
+  }
+
+  /** Every resource that exists, or an error for one that cannot exist here. */
+  #resources(...types: readonly string[]): [string, TemplateResource][] {
+    return Object.entries(this.#assembly.template.Resources).filter(
+      ([id, { Type, Condition }]) =>
+        (types.length === 0 || types.includes(Type)) &&
+        (Condition === undefined || this.#resolver.holds({ Condition }, `Resources/${id}/Condition`)),
+    );
+  }
+
+  #nameEverything(): void {
+    for (const [logicalId, resource] of this.#resources()) {
+      const { Type } = resource;
+      if (IDENTITIES[Type] === undefined && !IGNORED_RESOURCES.has(Type)) {
+        throw new TemplateError(
+          'unsupported_resource',
+          `Resources/${logicalId}`,
+          `${Type} does not run locally`,
+        );
+      }
+      const protocol = resource.Properties?.ProtocolType === 'HTTP' ? 'HTTP' : 'WEBSOCKET';
+      this.#named.set(logicalId, { logicalId, name: this.#ownName(logicalId, resource), protocol });
+      if (Type === 'AWS::ApiGatewayV2::Api') this.#localiseUrls(logicalId, protocol);
+    }
+  }
+
+  #ownName(logicalId: string, { Type, Properties = {} }: TemplateResource): string | undefined {
+    const property = NAME_PROPERTIES[Type];
+    if (property === undefined || Properties[property] === undefined) return undefined;
+    const value = this.#resolver.resolve(
+      Properties[property],
+      `Resources/${logicalId}/Properties/${property}`,
+    );
+    if (typeof value !== 'string') return undefined;
+    return Type === 'AWS::Lambda::Function' ? handlerModule(value) : value;
+  }
+
+  #localiseUrls(logicalId: string, protocol: Named['protocol']): void {
+    const { region, urlSuffix } = this.#locale;
+    const host = `${this.#ref(logicalId)}.execute-api.${region}.${urlSuffix}`;
+    const { callbackOrigin, httpOrigin } = this.#place;
+    if (protocol === 'HTTP') this.#urls.push([`https://${host}`, httpOrigin]);
+    else this.#urls.push([`https://${host}`, callbackOrigin], [`wss://${host}`, webSocketOrigin(httpOrigin)]);
+  }
+
+  #ref(name: string): string | undefined {
+    const { region, accountId, partition, urlSuffix, stackName } = this.#locale;
+    const pseudo: Record<string, string> = {
+      'AWS::Region': region,
+      'AWS::AccountId': accountId,
+      'AWS::Partition': partition,
+      'AWS::URLSuffix': urlSuffix,
+      'AWS::StackName': stackName,
+      'AWS::StackId': `arn:${partition}:cloudformation:${region}:${accountId}:stack/${stackName}/local`,
+    };
+    const parameter = this.#assembly.template.Parameters?.[name]?.Default;
+    if (parameter !== undefined) return String(parameter);
+    const identity = this.#identity(name);
+    return pseudo[name] ?? identity?.ref();
+  }
+
+  #attribute(logicalId: string, attribute: string): string | undefined {
+    return this.#identity(logicalId)?.attribute(attribute);
+  }
+
+  #identity(logicalId: string) {
+    const resource = this.#assembly.template.Resources[logicalId];
+    const named = this.#named.get(logicalId);
+    const identity = resource === undefined ? undefined : IDENTITIES[resource.Type];
+    if (named === undefined || identity === undefined) return undefined;
+    return {
+      ref: () => identity.ref(named, this.#locale),
+      attribute: (name: string) => identity.attributes[name]?.(named, this.#locale),
+    };
+  }
+
+  #properties<Schema extends z.ZodMiniType>(logicalId: string, schema: Schema): z.output<Schema> {
+    const at = `Resources/${logicalId}/Properties`;
+    const properties = this.#assembly.template.Resources[logicalId]?.Properties ?? {};
+    const result = z.safeParse(schema, this.#resolver.resolve(properties, at));
+    if (result.success) return result.data;
+    const [issue] = result.error.issues;
+    const place = [at, ...(issue?.path ?? []).map(String)].join('/');
+    throw new TemplateError(
+      issue?.code === 'unrecognized_keys' ? 'unsupported_property' : 'invalid_property',
+      place,
+      issue?.message ?? 'invalid',
+    );
+  }
+
+  #functions(): Map<string, FunctionDefinition> {
+    const functions = new Map<string, FunctionDefinition>();
+    const configs = this.#eventInvokeConfigs();
+    for (const [logicalId] of this.#resources('AWS::Lambda::Function')) {
+      const definition = this.#function(logicalId, configs);
+      const taken = functions.get(definition.name);
+      if (taken !== undefined) {
+        const message = `the function name "${definition.name}" is also that of ${taken.logicalId}`;
+        throw new TemplateError('duplicate_function_name', `Resources/${logicalId}`, message);
+      }
+      functions.set(definition.name, definition);
+    }
+    return functions;
+  }
+
+  #function(
+    logicalId: string,
+    configs: ReadonlyMap<string, FunctionDefinition['asynchronous']>,
+  ): FunctionDefinition {
+    const properties = this.#properties(logicalId, functionSchema);
+    const name = handlerModule(properties.Handler);
+    return {
+      name,
+      arn: this.#attribute(logicalId, 'Arn') ?? '',
+      logicalId,
+      directory: this.#assetDirectory(logicalId, properties.Code.S3Key),
+      handler: properties.Handler,
+      environment: properties.Environment?.Variables ?? {},
+      timeoutSeconds: properties.Timeout,
+      memoryMb: properties.MemorySize,
+      reservedConcurrency: properties.ReservedConcurrentExecutions,
+      role: properties.Role,
+      // Lambda guide, "Asynchronous invocation": two retries and six hours unless configured.
+      asynchronous: configs.get(name) ?? { retries: 2, maxAgeSeconds: 21_600 },
+    };
+  }
+
+  #assetDirectory(logicalId: string, key: string): string {
+    const directory = this.#assembly.assets.get(key);
+    if (directory !== undefined && statSync(directory, { throwIfNoEntry: false })?.isDirectory())
+      return directory;
+    const at = `Resources/${logicalId}/Properties/Code`;
+    throw new TemplateError('asset_not_found', at, `the assembly has no directory for ${key}`);
+  }
+
+  #eventInvokeConfigs(): Map<string, FunctionDefinition['asynchronous']> {
+    const configs = this.#resources('AWS::Lambda::EventInvokeConfig').map(([logicalId]) => {
+      const config = this.#properties(logicalId, eventInvokeConfigSchema);
+      const { MaximumRetryAttempts: retries, MaximumEventAgeInSeconds: maxAgeSeconds } = config;
+      return [config.FunctionName, { retries, maxAgeSeconds }] as const;
+    });
+    return new Map(configs);
+  }
+
+  #tables(): TableDefinition[] {
+    return this.#resources('AWS::DynamoDB::Table', 'AWS::DynamoDB::GlobalTable').map(([logicalId]) =>
+      this.#table(logicalId),
+    );
+  }
+
+  #table(logicalId: string): TableDefinition {
+    const properties = this.#properties(logicalId, tableSchema);
+    const key = (kind: 'HASH' | 'RANGE') => {
+      const name = properties.KeySchema.find(({ KeyType }) => KeyType === kind)?.AttributeName;
+      const type = properties.AttributeDefinitions.find((one) => one.AttributeName === name)?.AttributeType;
+      return name === undefined || type === undefined ? undefined : { name, type };
+    };
+    const partitionKey = key('HASH');
+    if (partitionKey === undefined) {
+      throw new TemplateError(
+        'invalid_property',
+        `Resources/${logicalId}/Properties/KeySchema`,
+        'has no HASH key',
+      );
+    }
+    const ttl = properties.TimeToLiveSpecification;
+    const [replica] = properties.Replicas ?? [];
+    const recovery = properties.PointInTimeRecoverySpecification ?? replica?.PointInTimeRecoverySpecification;
+    return {
+      name: this.#ref(logicalId) ?? logicalId,
+      arn: this.#attribute(logicalId, 'Arn') ?? '',
+      logicalId,
+      partitionKey,
+      sortKey: key('RANGE'),
+      timeToLiveAttribute: ttl?.Enabled === true ? ttl.AttributeName : undefined,
+      pointInTimeRecovery: recovery?.PointInTimeRecoveryEnabled ?? false,
+      deletionProtection: properties.DeletionProtectionEnabled ?? replica?.DeletionProtectionEnabled ?? false,
+    };
+  }
+
+  #webSocketApi(): WebSocketApiDefinition | undefined {
+    const api = this.#api('WEBSOCKET');
+    if (api === undefined) return undefined;
+    const { apiId, stage, expression } = api;
+    const routes = this.#routes(apiId).map(({ key, functionName, authorization, at }) => {
+      if (authorization === 'NONE') return [key, functionName] as const;
+      throw new TemplateError(
+        'unsupported_property',
+        at,
+        'WebSocket routes run without an authorizer locally',
+      );
+    });
+    return { apiId, stage, routeSelectionExpression: expression, routes: new Map(routes) };
+  }
+
+  #httpApi(): HttpApiDefinition | undefined {
+    const api = this.#api('HTTP');
+    if (api === undefined) return undefined;
+    const routes = this.#routes(api.apiId).map(({ key, functionName, authorization }) => ({
+      key,
+      functionName,
+      authorization,
+    }));
+    return { apiId: api.apiId, stage: api.stage, routes };
+  }
+
+  #api(protocol: 'HTTP' | 'WEBSOCKET'): { apiId: string; stage: string; expression: string } | undefined {
+    const apis = this.#resources('AWS::ApiGatewayV2::Api').filter(
+      ([logicalId]) => this.#properties(logicalId, apiSchema).ProtocolType === protocol,
+    );
+    const [api, second] = apis;
+    if (api === undefined) return undefined;
+    const at = `Resources/${(second ?? api)[0]}`;
+    if (second !== undefined) {
+      throw new TemplateError('unsupported_resource', at, `a second ${protocol} API does not fit one port`);
+    }
+    const apiId = this.#ref(api[0]) ?? '';
+    const stage = this.#resources('AWS::ApiGatewayV2::Stage')
+      .map(([logicalId]) => this.#properties(logicalId, stageSchema))
+      .find(({ ApiId }) => ApiId === apiId);
+    if (stage === undefined) throw new TemplateError('invalid_property', at, 'the API has no stage');
+    const { RouteSelectionExpression: expression } = this.#properties(api[0], apiSchema);
+    return { apiId, stage: stage.StageName, expression: expression ?? '$request.body.action' };
+  }
+
+  #routes(apiId: string): (HttpRoute & { readonly at: string })[] {
+    return this.#resources('AWS::ApiGatewayV2::Route').flatMap(([logicalId]) => {
+      const route = this.#properties(logicalId, routeSchema);
+      if (route.ApiId !== apiId) return [];
+      const at = `Resources/${logicalId}/Properties`;
+      const integration = route.Target.replace(/^integrations\//, '');
+      const functionName = this.#integrated(integration, at);
+      return [{ key: route.RouteKey, functionName, authorization: route.AuthorizationType, at }];
+    });
+  }
+
+  #integrated(integration: string, at: string): string {
+    const { IntegrationUri } = this.#properties(integration, integrationSchema);
+    return this.#functionName(IntegrationUri, at);
+  }
+
+  #functionName(text: string, at: string): string {
+    const name = LAMBDA_ARN.exec(text)?.[1];
+    if (name !== undefined) return name;
+    throw new TemplateError('unknown_reference', at, `"${text}" does not name a function`);
+  }
+
+  #schedules(): ScheduleDefinition[] {
+    return this.#resources('AWS::Events::Rule').flatMap(([logicalId]) => {
+      const rule = this.#properties(logicalId, ruleSchema);
+      const at = `Resources/${logicalId}/Properties`;
+      const [, amount, unit] = RATE.exec(rule.ScheduleExpression) ?? [];
+      const everyMs = Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN);
+      if (!(everyMs > 0)) {
+        throw new TemplateError(
+          'unsupported_property',
+          `${at}/ScheduleExpression`,
+          'only rate(…) runs locally',
+        );
+      }
+      if (rule.State === 'DISABLED') return [];
+      const targets = rule.Targets.map(({ Arn, Input }) => ({
+        functionName: this.#functionName(Arn, `${at}/Targets`),
+        input: Input === undefined ? undefined : parseInput(Input, `${at}/Targets`),
+      }));
+      return [{ ruleArn: this.#attribute(logicalId, 'Arn') ?? '', everyMs, targets }];
+    });
+  }
+
+  #outputs(): Map<string, string> {
+    const outputs = Object.entries(this.#assembly.template.Outputs ?? {}).flatMap(([name, output]) => {
+      const at = `Outputs/${name}`;
+      if (output.Condition !== undefined && !this.#resolver.holds({ Condition: output.Condition }, at))
+        return [];
+      const value = this.#resolver.resolve(output.Value, at);
+      return typeof value === 'string' ? [[name, value] as const] : [];
+    });
+    return new Map(outputs);
+  }
+}
+
+const NAME_PROPERTIES: Readonly<Record<string, string>> = {
+  'AWS::Lambda::Function': 'Handler',
+  'AWS::DynamoDB::Table': 'TableName',
+  'AWS::DynamoDB::GlobalTable': 'TableName',
+  'AWS::Events::Rule': 'Name',
+  'AWS::IAM::Role': 'RoleName',
+  'AWS::Logs::LogGroup': 'LogGroupName',
+  'AWS::ApiGatewayV2::Stage': 'StageName',
+};
+
+/** `connect` for `connect.handler`, also under a folder. */
+function handlerModule(handler: string): string {
+  return basename(handler.slice(0, handler.lastIndexOf('.')));
+}
+
+function webSocketOrigin(httpOrigin: string): string {
+  return httpOrigin.replace(/^http/, 'ws');
+}
+
+function parseInput(input: string, at: string): unknown {
+  try {
+    return JSON.parse(input);
+  } catch {
+    throw new TemplateError('invalid_property', at, 'Input is not JSON');
+  }
+}

@@ -1,0 +1,81 @@
+/** What a template deploys, as far as it has to run locally: plain data with every reference resolved. */
+
+export interface Deployment {
+  readonly stackName: string;
+  readonly region: string;
+  readonly accountId: string;
+  /** By local name. */
+  readonly functions: ReadonlyMap<string, FunctionDefinition>;
+  readonly tables: readonly TableDefinition[];
+  readonly webSocketApi: WebSocketApiDefinition | undefined;
+  readonly httpApi: HttpApiDefinition | undefined;
+  readonly schedules: readonly ScheduleDefinition[];
+  /** Outputs whose value is a text, by logical id. */
+  readonly outputs: ReadonlyMap<string, string>;
+}
+
+export interface FunctionDefinition {
+  /** Deployed names are generated; the local one is the handler's module, `connect` for `connect.handler`. */
+  readonly name: string;
+  readonly arn: string;
+  readonly logicalId: string;
+  /** Directory that holds the code. */
+  readonly directory: string;
+  readonly handler: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly timeoutSeconds: number;
+  readonly memoryMb: number;
+  /** `ReservedConcurrentExecutions`; undefined where the template sets none. */
+  readonly reservedConcurrency: number | undefined;
+  /** ARN of the role that the function runs as. */
+  readonly role: string;
+  /** How asynchronous invocations are retried (`AWS::Lambda::EventInvokeConfig`). */
+  readonly asynchronous: { readonly retries: number; readonly maxAgeSeconds: number };
+}
+
+export interface KeyDefinition {
+  readonly name: string;
+  readonly type: 'S' | 'N' | 'B';
+}
+
+export interface TableDefinition {
+  readonly name: string;
+  readonly arn: string;
+  readonly logicalId: string;
+  readonly partitionKey: KeyDefinition;
+  readonly sortKey: KeyDefinition | undefined;
+  readonly timeToLiveAttribute: string | undefined;
+  readonly pointInTimeRecovery: boolean;
+  readonly deletionProtection: boolean;
+}
+
+export interface WebSocketApiDefinition {
+  readonly apiId: string;
+  readonly stage: string;
+  readonly routeSelectionExpression: string;
+  /** Function names by route key. */
+  readonly routes: ReadonlyMap<string, string>;
+}
+
+export interface HttpRoute {
+  /** `$default`, `GET /path/{parameter}`, `ANY /path/{proxy+}`. */
+  readonly key: string;
+  readonly functionName: string;
+  readonly authorization: 'NONE' | 'AWS_IAM';
+}
+
+export interface HttpApiDefinition {
+  readonly apiId: string;
+  readonly stage: string;
+  readonly routes: readonly HttpRoute[];
+}
+
+export interface ScheduleDefinition {
+  readonly ruleArn: string;
+  readonly everyMs: number;
+  readonly targets: readonly {
+    readonly functionName: string;
+    /** Replaces the scheduled event where the target has a constant `Input`. */
+    readonly input: unknown;
+  }[];
+}

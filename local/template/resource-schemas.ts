@@ -1,0 +1,120 @@
+/**
+ * The properties that mean something locally, per resource type. What changes behaviour and is not run here is
+ * refused by a strict schema or a literal; what only concerns the cloud (tags, encryption, log groups) passes.
+ */
+import * as z from 'zod/mini';
+
+const text = z.string();
+const flag = z.boolean();
+const whole = z.coerce.number().check(z.int());
+
+/** They configure the cloud around the functions; leaving them out changes nothing that a client could see. */
+export const IGNORED_RESOURCES: ReadonlySet<string> = new Set([
+  'AWS::ApiGateway::Account',
+  'AWS::ApiGatewayV2::Deployment',
+  'AWS::CDK::Metadata',
+  'AWS::CloudWatch::Alarm',
+  'AWS::CloudWatch::CompositeAlarm',
+  'AWS::CloudWatch::Dashboard',
+  'AWS::IAM::ManagedPolicy',
+  'AWS::IAM::Policy',
+  'AWS::Lambda::Permission',
+  'AWS::Logs::MetricFilter',
+  'AWS::Logs::QueryDefinition',
+  'AWS::Logs::ResourcePolicy',
+]);
+
+export const functionSchema = z.looseObject({
+  Handler: text.check(z.regex(/^[^.].*\.[^.]+$/)),
+  Code: z.looseObject({ S3Key: text }),
+  Role: text,
+  PackageType: z.optional(z.literal('Zip')),
+  Layers: z.optional(z.undefined()),
+  DeadLetterConfig: z.optional(z.undefined()),
+  Environment: z.optional(z.looseObject({ Variables: z.optional(z.record(text, z.coerce.string())) })),
+  // Lambda API, CreateFunction: 3 s and 128 MB unless given.
+  Timeout: z._default(whole.check(z.gte(1), z.lte(900)), 3),
+  MemorySize: z._default(whole.check(z.gte(128), z.lte(10_240)), 128),
+  ReservedConcurrentExecutions: z.optional(whole.check(z.gte(0))),
+});
+
+export const eventInvokeConfigSchema = z.strictObject({
+  FunctionName: text,
+  Qualifier: z.optional(z.literal('$LATEST')),
+  MaximumRetryAttempts: z._default(whole.check(z.gte(0), z.lte(2)), 2),
+  MaximumEventAgeInSeconds: z._default(whole.check(z.gte(60), z.lte(21_600)), 21_600),
+});
+
+const timeToLive = z.looseObject({ AttributeName: z.optional(text), Enabled: flag });
+const recovery = z.looseObject({ PointInTimeRecoveryEnabled: z.optional(flag) });
+
+export const tableSchema = z.looseObject({
+  KeySchema: z.array(z.looseObject({ AttributeName: text, KeyType: z.enum(['HASH', 'RANGE']) })),
+  AttributeDefinitions: z.array(
+    z.looseObject({ AttributeName: text, AttributeType: z.enum(['S', 'N', 'B']) }),
+  ),
+  // Design D5: on demand, no secondary indexes, no streams.
+  BillingMode: z.literal('PAY_PER_REQUEST'),
+  GlobalSecondaryIndexes: z.optional(z.undefined()),
+  LocalSecondaryIndexes: z.optional(z.undefined()),
+  StreamSpecification: z.optional(z.undefined()),
+  TimeToLiveSpecification: z.optional(timeToLive),
+  PointInTimeRecoverySpecification: z.optional(recovery),
+  DeletionProtectionEnabled: z.optional(flag),
+  Replicas: z.optional(
+    z.array(
+      z.looseObject({
+        PointInTimeRecoverySpecification: z.optional(recovery),
+        DeletionProtectionEnabled: z.optional(flag),
+      }),
+    ),
+  ),
+});
+
+export const apiSchema = z.looseObject({
+  ProtocolType: z.enum(['HTTP', 'WEBSOCKET']),
+  RouteSelectionExpression: z.optional(text),
+  Body: z.optional(z.undefined()),
+  CorsConfiguration: z.optional(z.undefined()),
+});
+
+export const stageSchema = z.looseObject({
+  ApiId: text,
+  StageName: text,
+  StageVariables: z.optional(z.undefined()),
+});
+
+export const integrationSchema = z.looseObject({
+  ApiId: text,
+  IntegrationType: z.literal('AWS_PROXY'),
+  IntegrationUri: text,
+  PayloadFormatVersion: z.optional(z.literal('2.0')),
+  RequestParameters: z.optional(z.undefined()),
+  ResponseParameters: z.optional(z.undefined()),
+});
+
+export const routeSchema = z.looseObject({
+  ApiId: text,
+  RouteKey: text,
+  Target: text,
+  AuthorizationType: z._default(z.enum(['NONE', 'AWS_IAM']), 'NONE'),
+  ApiKeyRequired: z.optional(z.literal(false)),
+  RouteResponseSelectionExpression: z.optional(z.undefined()),
+});
+
+export const ruleSchema = z.looseObject({
+  ScheduleExpression: text,
+  EventPattern: z.optional(z.undefined()),
+  State: z.optional(z.enum(['ENABLED', 'DISABLED'])),
+  Targets: z._default(
+    z.array(
+      z.looseObject({
+        Arn: text,
+        Input: z.optional(text),
+        InputPath: z.optional(z.undefined()),
+        InputTransformer: z.optional(z.undefined()),
+      }),
+    ),
+    [],
+  ),
+});
