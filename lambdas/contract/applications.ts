@@ -1,0 +1,3 @@
+/** The applications that come with socketbus, by the names that the setting `apps` takes. */
+export const BUILT_IN_APPLICATIONS = ['watch-groups'] as const;
+export type BuiltInApplication = (typeof BUILT_IN_APPLICATIONS)[number];

@@ -1,0 +1,78 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
+import {
+  HttpApi,
+  HttpMethod,
+  HttpRoute,
+  HttpRouteKey,
+  HttpStage,
+  LogGroupLogDestination,
+  type ThrottleSettings,
+} from 'aws-cdk-lib/aws-apigatewayv2';
+import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
+import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
+import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+
+/** A tenth of the account's quota, so that HTTP traffic cannot starve the posts, which draw on the same bucket. */
+const SHARE_OF_QUOTA: ThrottleSettings = { rateLimit: 1_000, burstLimit: 500 };
+
+export interface HttpProps {
+  /** Days to keep the access log. @default 30 */
+  readonly logRetention?: RetentionDays;
+  /** Limit of each route. @default - 1,000 per second and 500 at once */
+  readonly throttle?: ThrottleSettings;
+}
+
+export interface HttpHandlers {
+  readonly http: IFunction;
+  readonly publish: IFunction;
+}
+
+/** The HTTP API: the applications' routes for everybody, `POST /publish` for signed callers. */
+export class Http extends Construct {
+  readonly api: HttpApi;
+  readonly stage: HttpStage;
+  readonly accessLogs: LogGroup;
+  /** Origin of the API, without a slash at the end. */
+  readonly url: string;
+  /** Where to send a publish request signed for `execute-api`. */
+  readonly publishUrl: string;
+
+  constructor(scope: Construct, id: string, props: HttpProps = {}) {
+    super(scope, id);
+    this.accessLogs = new LogGroup(this, 'AccessLogs', {
+      retention: props.logRetention ?? 30,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    this.api = new HttpApi(this, 'Api', { createDefaultStage: false });
+    this.stage = new HttpStage(this, 'Stage', {
+      httpApi: this.api,
+      stageName: '$default',
+      autoDeploy: true,
+      throttle: props.throttle ?? SHARE_OF_QUOTA,
+      accessLogSettings: {
+        destination: new LogGroupLogDestination(this.accessLogs),
+        format: AccessLogFormat.jsonWithStandardFields(),
+      },
+    });
+    this.url = this.api.apiEndpoint;
+    this.publishUrl = `${this.url}/publish`;
+  }
+
+  addRoutes(handlers: HttpHandlers): void {
+    this.api.addRoutes({
+      path: '/publish',
+      methods: [HttpMethod.POST],
+      integration: new HttpLambdaIntegration('Publish', handlers.publish),
+      authorizer: new HttpIamAuthorizer(),
+    });
+    // The applications' own routes check their own callers: a browser signs nothing.
+    new HttpRoute(this, 'Default', {
+      httpApi: this.api,
+      routeKey: HttpRouteKey.DEFAULT,
+      integration: new HttpLambdaIntegration('Http', handlers.http),
+    });
+  }
+}

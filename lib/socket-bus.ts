@@ -1,0 +1,105 @@
+import type { ThrottleSettings } from 'aws-cdk-lib/aws-apigatewayv2';
+import { Code } from 'aws-cdk-lib/aws-lambda';
+import { Construct } from 'constructs';
+import type { EnvironmentVariables } from '../lambdas/contract/environment.ts';
+import type { Bundles } from './bundles.ts';
+import { type Configuration, completeConfiguration } from './config.ts';
+import { Functions } from './functions.ts';
+import { Gateway } from './gateway.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { Http } from './http.ts';
+import { Store } from './store.ts';
+
+export interface SocketBusProps {
+  /** The code with the applications in it: `await buildBundles({ directory, apps })`. */
+  readonly bundles: Bundles;
+  /** Stage of the WebSocket API, the last part of its URL. @default 'prod' */
+  readonly stage?: string;
+  /** Minutes between two pings of a connection, 1 to 8; pings are what idle sockets cost. @default 4 */
+  readonly pingIntervalMinutes?: number;
+  /** Minutes a client waits beyond the interval, 1 to 8. @default 2 */
+  readonly pingTimeoutMinutes?: number;
+  /** Whether pongs are written down; off saves a write each and reaps by failed posts only. @default true */
+  readonly trackPongs?: boolean;
+  /** Browser origins allowed beside those the applications declare and the HTTP API's own; `*` for any. @default [] */
+  readonly origins?: readonly string[];
+  /** `token` wants a claimed id proven by a verified token, `trusted` believes it. @default 'token' */
+  readonly identity?: 'token' | 'trusted';
+  /** Secrets are read from Secrets Manager as `{secretPrefix}/{NAME}`. @default 'socketbus' */
+  readonly secretPrefix?: string;
+  /** Claim of a token that holds the user's id. @default 'sub' */
+  readonly jwtIdClaim?: string;
+  /** URL of the frontend of `watch-groups`. @default - none */
+  readonly frontendUrl?: string | undefined;
+  /** Browser origins of `storefront-chat`. @default - none */
+  readonly storeCors?: readonly string[] | undefined;
+  /** Browser origins of `marketplace`. @default - none */
+  readonly clientOrigin?: readonly string[] | undefined;
+  /** Path of the front door. @default '/socket.io' */
+  readonly wsPath?: string;
+  /** Log at level DEBUG. @default false */
+  readonly debug?: boolean;
+  /** Days that logs are kept, one of CloudWatch's choices. @default 30 */
+  readonly logRetentionDays?: number;
+  /** Limit of each WebSocket route. @default - the account's quota, 10,000 per second and 5,000 at once */
+  readonly throttle?: ThrottleSettings;
+}
+
+/**
+ * A Socket.IO server without a server: one of these is a whole deployment.
+ *
+ * @throws {ConfigurationError} with every wrong value of the props
+ */
+export class SocketBus extends Construct {
+  /** The props with their defaults. */
+  readonly configuration: Configuration;
+  readonly store: Store;
+  readonly gateway: Gateway;
+  readonly http: Http;
+  readonly functions: Functions;
+  readonly heartbeat: Heartbeat;
+
+  constructor(scope: Construct, id: string, props: SocketBusProps) {
+    super(scope, id);
+    const { bundles, throttle, ...settings } = props;
+    this.configuration = completeConfiguration({ ...settings, apps: bundles.apps });
+    const { stage, secretPrefix, logRetentionDays: logRetention } = this.configuration;
+    this.store = new Store(this, 'Store');
+    this.gateway = new Gateway(this, 'Gateway', { stageName: stage, ...(throttle && { throttle }) });
+    this.http = new Http(this, 'Http', { logRetention });
+    this.functions = new Functions(this, 'Functions', {
+      code: Code.fromAsset(bundles.directory),
+      store: this.store,
+      gateway: this.gateway,
+      environment: this.#environment(),
+      secretPrefix,
+      logRetention,
+    });
+    this.gateway.addRoutes(this.functions.byName);
+    this.http.addRoutes(this.functions.byName);
+    this.heartbeat = new Heartbeat(this, 'Heartbeat', { sweep: this.functions.byName.sweep });
+  }
+
+  #environment(): EnvironmentVariables {
+    const settings = this.configuration;
+    return {
+      BUS_TABLE: this.store.bus.tableName,
+      APPS_TABLE: this.store.apps.tableName,
+      CALLBACK_URL: this.gateway.callbackUrl,
+      APPS: settings.apps.join(','),
+      // A page served by the HTTP API itself is at home; on a laptop that is the local stack's own page.
+      ORIGINS: [...settings.origins, this.http.url].join(','),
+      PING_INTERVAL_MINUTES: String(settings.pingIntervalMinutes),
+      PING_TIMEOUT_MINUTES: String(settings.pingTimeoutMinutes),
+      TRACK_PONGS: String(settings.trackPongs),
+      SECRET_PREFIX: settings.secretPrefix,
+      IDENTITY: settings.identity,
+      JWT_ID_CLAIM: settings.jwtIdClaim,
+      ...(settings.frontendUrl && { FRONTEND_URL: settings.frontendUrl }),
+      ...(settings.storeCors && { STORE_CORS: settings.storeCors.join(',') }),
+      ...(settings.clientOrigin && { CLIENT_ORIGIN: settings.clientOrigin.join(',') }),
+      POWERTOOLS_LOG_LEVEL: settings.debug ? 'DEBUG' : 'INFO',
+      POWERTOOLS_SERVICE_NAME: 'socketbus',
+    };
+  }
+}
