@@ -11,7 +11,10 @@ import { SocketBusStack } from '../lib/stack.ts';
 
 async function main(): Promise<void> {
   const outdir = process.env.CDK_OUTDIR ?? 'cdk.out';
-  const app = new App({ outdir, analyticsReporting: false });
+  // Validating the template takes longer than all the rest. The CDK CLI always has it done; the local stack, which
+  // runs this at every start, runs a template that the tests have validated.
+  const validates = process.env.CDK_CLI_VERSION !== undefined;
+  const app = new App({ outdir, analyticsReporting: false, builtinCloudFormationValidation: validates });
   const { apps, ...settings } = readConfiguration({
     environment: process.env,
     context: app.node.getAllContext(),

@@ -215,8 +215,9 @@ function parse(
   if (result.success && issuesSoFar.length === 0) return result.data;
   const wrong = (result.error?.issues ?? []).map((issue) => {
     const setting = String(issue.path[0]);
-    const given = JSON.stringify(values[setting]);
-    return { name: labels.get(setting) ?? setting, message: `${issue.message}, not ${given}` };
+    // What is wrong with `apps` quotes the one application it is about.
+    const given = setting === 'apps' ? '' : `, not ${JSON.stringify(values[setting])}`;
+    return { name: labels.get(setting) ?? setting, message: `${issue.message}${given}` };
   });
   throw new ConfigurationError([...wrong, ...issuesSoFar]);
 }
@@ -252,7 +253,7 @@ function editDistance(from: string, to: string): number {
 }
 
 function retentionError(): string {
-  return `must be a number of days that CloudWatch Logs offers (${RETENTIONS.slice(0, 12).join(', ')}, …)`;
+  return `must be a number of days that CloudWatch Logs offers (${RETENTIONS.join(', ')})`;
 }
 
 function isWebUrl(value: string): boolean {

@@ -36,6 +36,7 @@ export class Gateway extends Construct {
     super(scope, id);
     const stageName = props.stageName ?? 'prod';
     this.api = new WebSocketApi(this, 'Api', {
+      apiName: `${Stack.of(this).stackName}-websocket`,
       // Static: no client text selects a route. With `$request.body.action` a frame could name any key it likes.
       routeSelectionExpression: '\\$default',
     });

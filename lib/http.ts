@@ -1,4 +1,4 @@
-import { RemovalPolicy } from 'aws-cdk-lib';
+import { RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
 import {
   HttpApi,
@@ -46,7 +46,10 @@ export class Http extends Construct {
       retention: props.logRetention ?? 30,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    this.api = new HttpApi(this, 'Api', { createDefaultStage: false });
+    this.api = new HttpApi(this, 'Api', {
+      apiName: `${Stack.of(this).stackName}-http`,
+      createDefaultStage: false,
+    });
     this.stage = new HttpStage(this, 'Stage', {
       httpApi: this.api,
       stageName: '$default',
@@ -69,7 +72,7 @@ export class Http extends Construct {
       authorizer: new HttpIamAuthorizer(),
     });
     // The applications' own routes check their own callers: a browser signs nothing.
-    new HttpRoute(this, 'Default', {
+    new HttpRoute(this, 'Rest', {
       httpApi: this.api,
       routeKey: HttpRouteKey.DEFAULT,
       integration: new HttpLambdaIntegration('Http', handlers.http),
