@@ -1,0 +1,26 @@
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+let program: Promise<string> | undefined;
+
+/**
+ * The source of `instance.ts` as one plain script, compiled once per process. A worker that loaded the TypeScript
+ * file would need a loader of its own, which costs every instance more than loading the function does.
+ */
+export function instanceProgram(): Promise<string> {
+  program ??= compile();
+  return program;
+}
+
+async function compile(): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL('./instance.ts', import.meta.url))],
+    bundle: true,
+    write: false,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    logLevel: 'silent',
+  });
+  return outputFiles.map(({ text }) => text).join('\n');
+}

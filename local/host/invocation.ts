@@ -1,0 +1,48 @@
+/** Lambda's own shape of an error ("Lambda function errors in Node.js"). */
+export interface FunctionError {
+  readonly errorType: string;
+  readonly errorMessage: string;
+  readonly trace?: readonly string[];
+}
+
+/** How one invocation ended, with the function's answer still as JSON text. */
+export type Outcome =
+  | { readonly kind: 'result'; readonly requestId: string; readonly payload: string }
+  | {
+      readonly kind: 'error' | 'timeout' | 'throttled';
+      readonly requestId: string;
+      readonly error: FunctionError;
+    };
+
+/** How one invocation ended, with the answer parsed. */
+export type Invocation =
+  | { readonly kind: 'result'; readonly requestId: string; readonly value: unknown }
+  | Exclude<Outcome, { readonly kind: 'result' }>;
+
+/** An event that ran out of retries or of time; a dead-letter target would get it. */
+export interface DroppedEvent {
+  readonly functionName: string;
+  readonly requestId: string;
+  readonly payload: string;
+  readonly reason: 'RetriesExhausted' | 'EventAgeExceeded';
+  readonly attempts: number;
+  readonly error: FunctionError;
+}
+
+/** One line that a function wrote, or that the host says about it (`platform`). */
+export interface LogEntry {
+  readonly function: string;
+  /** Undefined while an instance initialises. */
+  readonly requestId: string | undefined;
+  readonly stream: 'stdout' | 'stderr' | 'platform';
+  /** What one write held, without its final line break. */
+  readonly line: string;
+}
+
+export type LogSink = (entry: LogEntry) => void;
+
+export function toInvocation(outcome: Outcome): Invocation {
+  if (outcome.kind !== 'result') return outcome;
+  const { requestId, payload } = outcome;
+  return { kind: 'result', requestId, value: JSON.parse(payload) };
+}
