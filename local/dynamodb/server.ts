@@ -1,0 +1,116 @@
+/** The local DynamoDB over plain HTTP, as the AWS SDK speaks it. */
+import { randomBytes } from 'node:crypto';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { crc32 } from 'node:zlib';
+import type { ApiReply, Caller, DynamoDbFront } from './front.ts';
+
+/** DynamoDB's largest request (BatchWriteItem: 16 MB). */
+const MAX_REQUEST_BYTES = 16 * 1024 * 1024;
+
+/** Longer than clients keep a connection, so that none is closed under a request being sent. */
+const KEEP_ALIVE_MS = 10 * 60_000;
+
+const TARGET = /^DynamoDB_20120810\.(\w+)$/;
+
+const UNKNOWN_OPERATION = refusal('UnknownOperationException', '');
+const NO_SIGNATURE = refusal(
+  'MissingAuthenticationTokenException',
+  'Request is missing Authentication Token',
+);
+const NOT_JSON = refusal('SerializationException', '');
+const TOO_LARGE: ApiReply = { status: 413, body: {} };
+
+function refusal(code: string, message: string): ApiReply {
+  return { status: 400, body: { __type: `com.amazon.coral.service#${code}`, message } };
+}
+
+/** Serves a front on 127.0.0.1. Port 0, the default, takes a free one. */
+export async function serveDynamoDb(
+  front: DynamoDbFront,
+  port = 0,
+): Promise<{ readonly endpoint: string; close(): Promise<void> }> {
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, dynamoDbListener(front));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  const address = server.address() as AddressInfo;
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  return { endpoint: `http://127.0.0.1:${address.port}`, close };
+}
+
+/** Answers requests of the DynamoDB API, for a server that has other things on its port as well. */
+export function dynamoDbListener(front: DynamoDbFront): RequestListener {
+  return (request, response) => {
+    answer(front, request).then(
+      (reply) => send(response, reply),
+      (error: unknown) => send(response, failure(error)),
+    );
+  };
+}
+
+async function answer(front: DynamoDbFront, request: IncomingMessage): Promise<ApiReply> {
+  const body = await bodyOf(request);
+  if (body === undefined) return TOO_LARGE;
+  const operation = TARGET.exec(String(request.headers['x-amz-target']))?.[1];
+  if (request.method !== 'POST' || operation === undefined) return UNKNOWN_OPERATION;
+  const caller = callerOf(request);
+  if (caller === undefined) return NO_SIGNATURE;
+  const parsed = parsedBody(body);
+  return parsed === undefined ? NOT_JSON : front.handle(operation, parsed, caller);
+}
+
+function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= MAX_REQUEST_BYTES) chunks.push(chunk);
+      else resolve(undefined);
+    });
+    request.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+    request.on('error', reject);
+  });
+}
+
+function parsedBody(body: string): Record<string, unknown> | undefined {
+  try {
+    const parsed: unknown = JSON.parse(body);
+    return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)
+      ? (parsed as Record<string, unknown>)
+      : undefined;
+  } catch {
+    // Whatever is wrong with it, AWS only says that it could not be read.
+    return undefined;
+  }
+}
+
+/** A request without a signature has no caller. The signature itself is an interceptor's business. */
+function callerOf(request: IncomingMessage): Caller | undefined {
+  const { authorization } = request.headers;
+  if (authorization?.startsWith('AWS4-') !== true) return undefined;
+  const accessKeyId = /Credential=([^/,\s]+)\//.exec(authorization)?.[1];
+  return accessKeyId === undefined ? {} : { accessKeyId };
+}
+
+function failure(error: unknown): ApiReply {
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { status: 500, body: { __type: 'com.amazonaws.dynamodb.v20120810#InternalServerError', message } };
+}
+
+function send(response: ServerResponse, { status, body }: ApiReply): void {
+  const bytes = Buffer.from(JSON.stringify(body));
+  response.writeHead(status, {
+    'content-type': 'application/x-amz-json-1.0',
+    'content-length': bytes.length,
+    'x-amzn-requestid': randomBytes(26).toString('hex').toUpperCase(),
+    'x-amz-crc32': crc32(bytes),
+  });
+  response.end(bytes);
+}
