@@ -39,6 +39,7 @@ export class Http extends Construct {
   readonly url: string;
   /** Where to send a publish request signed for `execute-api`. */
   readonly publishUrl: string;
+  #rest?: HttpRoute;
 
   constructor(scope: Construct, id: string, props: HttpProps = {}) {
     super(scope, id);
@@ -64,6 +65,13 @@ export class Http extends Construct {
     this.publishUrl = `${this.url}/publish`;
   }
 
+  /** The route of everything that no other route takes. @throws {Error} before the routes are added */
+  get rest(): HttpRoute {
+    if (!this.#rest) throw new Error('The routes have not been added yet');
+    return this.#rest;
+  }
+
+  /** Routes `POST /publish` to signed callers only, and all else to the applications. */
   addRoutes(handlers: HttpHandlers): void {
     this.api.addRoutes({
       path: '/publish',
@@ -72,7 +80,7 @@ export class Http extends Construct {
       authorizer: new HttpIamAuthorizer(),
     });
     // The applications' own routes check their own callers: a browser signs nothing.
-    new HttpRoute(this, 'Rest', {
+    this.#rest = new HttpRoute(this, 'Rest', {
       httpApi: this.api,
       routeKey: HttpRouteKey.DEFAULT,
       integration: new HttpLambdaIntegration('Http', handlers.http),

@@ -2,6 +2,7 @@ import type { ThrottleSettings } from 'aws-cdk-lib/aws-apigatewayv2';
 import { Code } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 import type { EnvironmentVariables } from '../lambdas/contract/environment.ts';
+import { acknowledgeFindings } from './acknowledgements.ts';
 import type { Bundles } from './bundles.ts';
 import { type Configuration, completeConfiguration } from './config.ts';
 import { Functions } from './functions.ts';
@@ -78,6 +79,7 @@ export class SocketBus extends Construct {
     this.gateway.addRoutes(this.functions.byName);
     this.http.addRoutes(this.functions.byName);
     this.heartbeat = new Heartbeat(this, 'Heartbeat', { sweep: this.functions.byName.sweep });
+    acknowledgeFindings(this);
   }
 
   #environment(): EnvironmentVariables {

@@ -1,0 +1,53 @@
+import { type CfnElement, Stack, Validations } from 'aws-cdk-lib';
+import type { SocketBus } from './socket-bus.ts';
+
+/** What rule packs (cdk-nag: AwsSolutions, Serverless) find in a deployment that is so on purpose, and why. */
+export function acknowledgeFindings(bus: SocketBus): void {
+  const { store, gateway, http, functions, heartbeat } = bus;
+  Validations.of(store.bus).acknowledge({
+    id: 'AwsSolutions-DDB3',
+    reason: 'Every row expires and is about a live connection: there is nothing to restore.',
+  });
+  Validations.of(gateway).acknowledge(
+    {
+      id: 'AwsSolutions-APIG4',
+      reason:
+        'Sockets authenticate in the protocol (auth payload, header checked by connect); browsers sign nothing.',
+    },
+    ...['AwsSolutions-APIG1', 'Serverless-APIGWAccessLogging'].map((id) => ({
+      id,
+      reason: 'Needs one CloudWatch role for all APIs of the account, which is not a stack’s to set.',
+    })),
+  );
+  Validations.of(http.rest).acknowledge({
+    id: 'AwsSolutions-APIG4',
+    reason: 'Each application checks the callers of its own routes; publishing has IAM authorisation.',
+  });
+  Validations.of(functions).acknowledge(
+    {
+      id: 'Serverless-LambdaDLQ',
+      reason:
+        'Callers of synchronous functions get the error; an open packet or a tick is worthless when late.',
+    },
+    {
+      id: 'Serverless-LambdaAsyncFailureDestination',
+      reason: 'A client whose open packet failed has reconnected before anybody could act on the failure.',
+    },
+    { id: 'Serverless-LambdaTracing', reason: 'A trace for each frame would cost more than handling it.' },
+    ...connectionWildcards(bus),
+  );
+  Validations.of(heartbeat).acknowledge({
+    id: 'Serverless-EventBusDLQ',
+    reason: 'The next tick does what a lost one left.',
+  });
+}
+
+/** A function cannot know connection ids in advance; the pack names the finding by the whole ARN. */
+function connectionWildcards({ gateway }: SocketBus) {
+  const api = Stack.of(gateway).getLogicalId(gateway.api.node.defaultChild as CfnElement);
+  const arn = `arn:<AWS::Partition>:execute-api:<AWS::Region>:<AWS::AccountId>:<${api}>/${gateway.stage.stageName}`;
+  return ['POST', 'GET', 'DELETE'].map((method) => ({
+    id: `AwsSolutions-IAM5[Resource::${arn}/${method}/@connections/*]`,
+    reason: 'One method of this stage only; the id of a connection is known when it exists.',
+  }));
+}

@@ -1,0 +1,194 @@
+import { describe, expect, it } from 'vitest';
+import { completeConfiguration, ENVIRONMENT_NAMES, readConfiguration } from '../../lib/config.ts';
+import { ConfigurationError } from '../../lib/errors.ts';
+import { REPOSITORY } from '../support/synthesis.ts';
+
+const read = (environment: Record<string, string>, context: Record<string, unknown> = {}) =>
+  readConfiguration({ environment, context, directory: REPOSITORY });
+
+function issuesOf(act: () => unknown) {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof ConfigurationError) return error.issues;
+    throw error;
+  }
+  throw new Error('nothing was refused');
+}
+
+describe('the configuration', () => {
+  it('is complete with nothing set', () => {
+    expect(read({})).toEqual({
+      apps: ['watch-groups'],
+      stage: 'prod',
+      pingIntervalMinutes: 4,
+      pingTimeoutMinutes: 2,
+      trackPongs: true,
+      origins: [],
+      identity: 'token',
+      secretPrefix: 'socketbus',
+      jwtIdClaim: 'sub',
+      wsPath: '/socket.io',
+      debug: false,
+      logRetentionDays: 30,
+    });
+  });
+
+  it('takes every setting from the environment', () => {
+    const environment = {
+      APPS: 'watch-groups',
+      STAGE: 'beta',
+      PING_INTERVAL_MINUTES: '8',
+      PING_TIMEOUT_MINUTES: '1',
+      TRACK_PONGS: 'false',
+      ORIGINS: 'https://a.example, http://localhost:5173',
+      IDENTITY: 'trusted',
+      SECRET_PREFIX: 'team/bus',
+      JWT_ID_CLAIM: 'https://example.com/id',
+      FRONTEND_URL: 'https://app.example/groups',
+      STORE_CORS: 'https://shop.example',
+      CLIENT_ORIGIN: 'https://market.example',
+      WS_PATH: '/realtime/',
+      DEBUG: 'socket.io*',
+      LOG_RETENTION_DAYS: '7',
+    };
+    expect(Object.keys(environment).sort()).toEqual(Object.values(ENVIRONMENT_NAMES).sort());
+    expect(read(environment)).toEqual({
+      apps: ['watch-groups'],
+      stage: 'beta',
+      pingIntervalMinutes: 8,
+      pingTimeoutMinutes: 1,
+      trackPongs: false,
+      origins: ['https://a.example', 'http://localhost:5173'],
+      identity: 'trusted',
+      secretPrefix: 'team/bus',
+      jwtIdClaim: 'https://example.com/id',
+      frontendUrl: 'https://app.example/groups',
+      storeCors: ['https://shop.example'],
+      clientOrigin: ['https://market.example'],
+      wsPath: '/realtime',
+      debug: true,
+      logRetentionDays: 7,
+    });
+  });
+
+  it('takes typed values and texts from the context', () => {
+    const context = { pingIntervalMinutes: 1, pingTimeoutMinutes: '3', trackPongs: false, origins: ['*'] };
+    expect(read({}, context)).toMatchObject({
+      pingIntervalMinutes: 1,
+      pingTimeoutMinutes: 3,
+      trackPongs: false,
+      origins: ['*'],
+    });
+  });
+
+  it('prefers the environment to the context, unless the variable is empty', () => {
+    const context = { stage: 'remembered' };
+    expect(read({ STAGE: 'told' }, context).stage).toBe('told');
+    expect(read({ STAGE: ' ' }, context).stage).toBe('remembered');
+  });
+
+  it('reports every wrong value at once, named as it was given', () => {
+    const environment = {
+      APPS: 'nope,./missing.ts',
+      STAGE: 'a b',
+      PING_INTERVAL_MINUTES: '9',
+      TRACK_PONGS: 'maybe',
+      ORIGINS: 'https://a.example/path',
+      IDENTITY: 'anyone',
+      SECRET_PREFIX: '/x',
+      JWT_ID_CLAIM: 'a b',
+      FRONTEND_URL: 'ftp://x',
+      STORE_CORS: 'shop',
+      CLIENT_ORIGIN: 'https://market.example/',
+      WS_PATH: 'socket.io',
+      LOG_RETENTION_DAYS: '2',
+    };
+    const issues = issuesOf(() => read(environment, { pingTimeoutMinutes: 1.5 }));
+    expect(new Set(issues.map(({ name }) => name))).toEqual(
+      new Set([...Object.keys(environment), 'context pingTimeoutMinutes']),
+    );
+    expect(issues).toContainEqual({
+      name: 'PING_INTERVAL_MINUTES',
+      message: 'must be a whole number from 1 to 8, not "9"',
+    });
+    expect(issues).toContainEqual({
+      name: 'APPS',
+      message: 'names the module "./missing.ts", and there is no such file',
+    });
+  });
+
+  it('puts one line for each wrong value into the message', () => {
+    const act = () => read({ STAGE: 'a b', IDENTITY: 'anyone' });
+    expect(act).toThrow(
+      /^Invalid configuration:\n {2}STAGE: .*\n {2}IDENTITY: must be token or trusted, not "anyone"$/,
+    );
+    expect(act).toThrow(expect.objectContaining({ code: 'invalid_configuration', retryable: false }));
+  });
+
+  it.each([
+    ['0', false],
+    ['1', true],
+    ['8', true],
+    ['9', false],
+    ['1.5', false],
+    ['four', false],
+    ['NaN', false],
+  ])('asked for a ping every %s minutes, says %s', (minutes, accepted) => {
+    const act = () => read({ PING_INTERVAL_MINUTES: minutes });
+    if (accepted) expect(act().pingIntervalMinutes).toBe(Number(minutes));
+    else expect(act).toThrow(ConfigurationError);
+  });
+
+  it.each([
+    ['socket.io*', true],
+    ['1', true],
+    ['0', false],
+    ['false', false],
+  ])('takes DEBUG=%s for %s', (value, on) => {
+    expect(read({ DEBUG: value }).debug).toBe(on);
+  });
+
+  it('accepts a module path from the directory it was given in', () => {
+    expect(read({ APPS: './lambdas/contract/applications.ts,watch-groups' }).apps).toEqual([
+      './lambdas/contract/applications.ts',
+      'watch-groups',
+    ]);
+  });
+
+  it('refuses a directory as a module, no application at all and one named twice', () => {
+    expect(issuesOf(() => read({ APPS: './lambdas' }))).toHaveLength(1);
+    expect(issuesOf(() => read({ APPS: ',' }))).toEqual([
+      { name: 'APPS', message: 'must name at least one application' },
+    ]);
+    expect(issuesOf(() => read({ APPS: 'watch-groups,watch-groups' }))).toHaveLength(1);
+  });
+
+  it('refuses a context key that looks like a misspelt setting and leaves all others alone', () => {
+    const context = {
+      'ping-interval-minutes': 3,
+      frontendURL: 'x',
+      orgins: '*',
+      '@aws-cdk/core:stage': 1,
+      'cli-telemetry': false,
+      team: 'blue',
+    };
+    expect(issuesOf(() => read({}, context))).toEqual([
+      {
+        name: 'context ping-interval-minutes',
+        message: 'is no setting; did you mean pingIntervalMinutes?',
+      },
+      { name: 'context frontendURL', message: 'is no setting; did you mean frontendUrl?' },
+      { name: 'context orgins', message: 'is no setting; did you mean origins?' },
+    ]);
+  });
+
+  it('is checked the same way when it is given in code', () => {
+    expect(completeConfiguration({ stage: undefined, identity: 'trusted' })).toEqual(
+      read({ IDENTITY: 'trusted' }),
+    );
+    expect(issuesOf(() => completeConfiguration({ pingIntervalMinutes: 20 }))).toEqual([
+      { name: 'pingIntervalMinutes', message: 'must be a whole number from 1 to 8, not 20' },
+    ]);
+  });
+});
