@@ -263,14 +263,14 @@ export class WebSocketApi {
   #route(connection: Connection, body: string): void {
     const { routes, shuffle } = this.#options;
     const occurrence = this.#occurrence();
+    if (this.#options.admit?.('message') === false) {
+      this.#sendError(connection, FAILURE_FRAMES.throttled, occurrence);
+      return;
+    }
     const routeKey = chooseRoute(this.#select(body), routes);
     const integration = routeKey === undefined ? undefined : routes.get(routeKey);
     if (routeKey === undefined || integration === undefined) {
       this.#sendError(connection, FORBIDDEN_FRAME, occurrence);
-      return;
-    }
-    if (this.#options.admit?.('message') === false) {
-      this.#sendError(connection, FAILURE_FRAMES.throttled, occurrence);
       return;
     }
     const messageId = this.#identifiers.connection();
