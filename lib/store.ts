@@ -1,5 +1,5 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
-import { AttributeType, BillingMode, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
+import { AttributeType, BillingMode, Table } from 'aws-cdk-lib/aws-dynamodb';
 import { Construct } from 'constructs';
 
 /** Attribute with the second at which DynamoDB may delete a row. */
@@ -22,7 +22,6 @@ export class Store extends Construct {
       partitionKey: { name: 'p', type: AttributeType.BINARY },
       sortKey: { name: 's', type: AttributeType.BINARY },
       billingMode: BillingMode.PAY_PER_REQUEST,
-      encryption: TableEncryption.DEFAULT,
       timeToLiveAttribute: TTL_ATTRIBUTE,
       removalPolicy: RemovalPolicy.DESTROY,
     });
@@ -30,7 +29,6 @@ export class Store extends Construct {
       partitionKey: { name: 'p', type: AttributeType.STRING },
       sortKey: { name: 's', type: AttributeType.STRING },
       billingMode: BillingMode.PAY_PER_REQUEST,
-      encryption: TableEncryption.DEFAULT,
       timeToLiveAttribute: TTL_ATTRIBUTE,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       deletionProtection: true,

@@ -1,0 +1,95 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { App, Stack } from 'aws-cdk-lib';
+import { Match, Template } from 'aws-cdk-lib/assertions';
+import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Bundles } from '../../lib/bundles.ts';
+import { ConfigurationError } from '../../lib/errors.ts';
+import { SocketBus, type SocketBusProps } from '../../lib/socket-bus.ts';
+import { SocketBusStack } from '../../lib/stack.ts';
+
+let outdir: string;
+let bundles: Bundles;
+
+beforeAll(async () => {
+  outdir = await mkdtemp(join(tmpdir(), 'socketbus-app-'));
+  const sizes = { connect: 1, open: 1, message: 1, disconnect: 1, publish: 1, sweep: 1, http: 1 };
+  bundles = {
+    directory: await mkdtemp(join(outdir, 'code-')),
+    apps: ['watch-groups'],
+    eagerKilobytes: sizes,
+  };
+  await writeFile(join(bundles.directory, 'connect.mjs'), 'export const handler = async () => undefined;');
+});
+
+afterAll(() => rm(outdir, { recursive: true, force: true }));
+
+const app = () => new App({ outdir: join(outdir, 'assembly'), analyticsReporting: false });
+
+function busIn(stack: Stack, props: Omit<SocketBusProps, 'bundles'> = {}, id = 'Bus'): SocketBus {
+  return new SocketBus(stack, id, { bundles, ...props });
+}
+
+describe('SocketBus', () => {
+  it('is a whole deployment by itself', () => {
+    const stack = new Stack(app(), 'Mine');
+    const bus = busIn(stack);
+    const found = Template.fromStack(stack);
+    found.resourceCountIs('AWS::Lambda::Function', 7);
+    found.resourceCountIs('AWS::DynamoDB::Table', 2);
+    found.resourceCountIs('AWS::ApiGatewayV2::Api', 2);
+    expect(bus.configuration).toMatchObject({ stage: 'prod', identity: 'token', pingIntervalMinutes: 4 });
+  });
+
+  it('fits twice into one stack', () => {
+    const stack = new Stack(app(), 'Mine');
+    busIn(stack, {}, 'One');
+    busIn(stack, { stage: 'two' }, 'Two');
+    Template.fromStack(stack).resourceCountIs('AWS::Lambda::Function', 14);
+  });
+
+  it('takes settings and limits as props', () => {
+    const stack = new Stack(app(), 'Mine');
+    const throttle = { rateLimit: 100, burstLimit: 50 };
+    busIn(stack, {
+      stage: 'beta',
+      identity: 'trusted',
+      logRetentionDays: 3,
+      storeCors: ['https://a.example'],
+      throttle,
+    });
+    const found = Template.fromStack(stack);
+    found.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
+      StageName: 'beta',
+      DefaultRouteSettings: { ThrottlingRateLimit: 100, ThrottlingBurstLimit: 50 },
+    });
+    found.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 3 });
+    found.allResourcesProperties('AWS::Lambda::Function', {
+      Environment: {
+        Variables: Match.objectLike({ IDENTITY: 'trusted', STORE_CORS: 'https://a.example' }),
+      },
+    });
+  });
+
+  it('refuses wrong props, all of them at once', () => {
+    const act = () => busIn(new Stack(app(), 'Mine'), { stage: 'a b', pingIntervalMinutes: 20 });
+    expect(act).toThrow(ConfigurationError);
+    expect(act).toThrow(/stage: .*\n.*pingIntervalMinutes: /);
+  });
+
+  it.each([AwsSolutionsChecks, ServerlessChecks])(
+    'has no finding of %o that is not acknowledged with a reason',
+    (Pack) => {
+      const nagged = app();
+      new SocketBusStack(nagged, 'Socketbus', { bundles });
+      const { violations } = new Pack(nagged).validateScope(nagged);
+      const found = violations.map(({ ruleName, violatingResources }) => [
+        ruleName,
+        violatingResources.map(({ constructPath }) => constructPath),
+      ]);
+      expect(found).toEqual([]);
+    },
+  );
+});

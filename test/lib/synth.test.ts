@@ -1,0 +1,58 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { assembly } from '../support/assembly.ts';
+import { REPOSITORY } from '../support/synthesis.ts';
+
+let home: string;
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'socketbus-home-'));
+});
+
+afterAll(() => rm(home, { recursive: true, force: true }));
+
+/** `npx cdk synth` as somebody without an AWS account, a configuration or a network would run it. */
+function cdkSynth(settings: Record<string, string>, ...options: string[]) {
+  const { PATH = '' } = process.env;
+  const env = { PATH, HOME: home, ...settings };
+  const output = join(home, 'cdk.out');
+  return promisify(execFile)('npx', ['cdk', 'synth', '--quiet', '--output', output, ...options], {
+    cwd: REPOSITORY,
+    env,
+  });
+}
+
+describe('npx cdk synth', () => {
+  it('works in an empty environment, and its validation finds no error', { timeout: 60_000 }, async () => {
+    await cdkSynth({ FRONTEND_URL: 'https://app.example' });
+    const report = JSON.parse(await readFile(join(home, 'cdk.out', 'validation-report.json'), 'utf8')) as {
+      pluginReports: { violations?: { severity?: string }[] }[];
+    };
+    const violations = report.pluginReports.flatMap((plugin) => plugin.violations ?? []);
+    expect(violations.filter(({ severity }) => severity === 'error' || severity === 'fatal')).toEqual([]);
+    const template = await readFile(join(home, 'cdk.out', 'Socketbus.template.json'), 'utf8');
+    expect(template).toContain('"FRONTEND_URL": "https://app.example"');
+  });
+
+  it('takes settings from the context', { timeout: 60_000 }, async () => {
+    await cdkSynth({}, '--no-validation', '-c', 'stage=gamma');
+    const template = await readFile(join(home, 'cdk.out', 'Socketbus.template.json'), 'utf8');
+    expect(template).toContain('"StageName": "gamma"');
+  });
+
+  it('bundles the same code as the direct run, into the same asset', { timeout: 60_000 }, async () => {
+    await cdkSynth({ IDENTITY: 'trusted' }, '--no-validation');
+    const assets = await Promise.all(
+      [join(home, 'cdk.out'), assembly()].map((directory) =>
+        readFile(join(directory, 'Socketbus.assets.json'), 'utf8'),
+      ),
+    );
+    const [cli, direct] = assets.map((text) => Object.keys((JSON.parse(text) as { files: object }).files));
+    const code = (direct ?? []).filter((hash) => cli?.includes(hash));
+    expect(code).toHaveLength(1);
+  });
+});
