@@ -30,9 +30,11 @@ export class AsyncQueue {
     return this.#events.size;
   }
 
-  add(requestId: string, payload: string): void {
+  /** Accepts an event; the promise resolves when it is handled or dropped. */
+  add(requestId: string, payload: string): Promise<void> {
     const event = this.#handle(requestId, payload).finally(() => this.#events.delete(event));
     this.#events.add(event);
+    return event;
   }
 
   /** Resolves when the events accepted until now are handled or dropped. */

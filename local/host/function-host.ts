@@ -94,14 +94,17 @@ export class FunctionHost {
   }
 
   /**
-   * Accepts an event and returns its request id; the function runs later, and again if it fails.
+   * Accepts an event as JSON text; the function runs later, and again if it fails. `handled` resolves when it was
+   * handled or dropped.
    *
    * @throws UnknownFunctionError
    */
-  invokeLater(name: string, payload: string): string {
+  invokeLater(
+    name: string,
+    payload: string,
+  ): { readonly requestId: string; readonly handled: Promise<void> } {
     const requestId = randomUUID();
-    this.#hosted(name).queue.add(requestId, payload);
-    return requestId;
+    return { requestId, handled: this.#hosted(name).queue.add(requestId, payload) };
   }
 
   /** Starts one instance of each function, two at a time, in the order given or the template's. */

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { traceId } from '../gateway/identifiers.ts';
 import type { FunctionDefinition } from '../template/deployment.ts';
 import type { EventMessage, InstanceData, InstanceMessage } from './instance-messages.ts';
 import type { FunctionError, LogSink, Outcome } from './invocation.ts';
@@ -93,7 +94,7 @@ export class FunctionInstance {
         failed: (error) => resolve({ kind: 'error', requestId, error }),
         timedOut: () => resolve({ kind: 'timeout', requestId, error: timeoutError(requestId, timeoutMs) }),
       });
-      this.#wake({ requestId, payload, deadline: Date.now() + timeoutMs, traceId: traceId() });
+      this.#wake({ requestId, payload, deadline: Date.now() + timeoutMs, traceId: tracingHeader() });
     });
   }
 
@@ -225,8 +226,6 @@ function named(requestId: string | undefined): string {
 }
 
 /** An X-Ray header that says "not sampled" (X-Ray guide, "Tracing header"). */
-function traceId(): string {
-  const seconds = Math.floor(Date.now() / 1000).toString(16);
-  const random = randomBytes(20).toString('hex');
-  return `Root=1-${seconds}-${random.slice(0, 24)};Parent=${random.slice(24)};Sampled=0`;
+function tracingHeader(): string {
+  return `${traceId(Date.now())};Parent=${randomBytes(8).toString('hex')};Sampled=0`;
 }

@@ -258,7 +258,7 @@ describe('a function that fails', () => {
 describe('asynchronous invocations', () => {
   test('are retried until the function succeeds', async () => {
     await using hosted = await hosting([fixture('failUntil')]);
-    const requestId = hosted.host.invokeLater('failUntil', '{"succeedAt":3}');
+    const { requestId } = hosted.host.invokeLater('failUntil', '{"succeedAt":3}');
     await hosted.host.drain(5000);
     expect(hosted.logs).toContainEqual({
       function: 'failUntil',
@@ -271,7 +271,7 @@ describe('asynchronous invocations', () => {
 
   test('are dropped with a log line after two retries', async () => {
     await using hosted = await hosting([fixture('alwaysFails')]);
-    const requestId = hosted.host.invokeLater('alwaysFails', '{"a":1}');
+    const { requestId } = hosted.host.invokeLater('alwaysFails', '{"a":1}');
     await hosted.host.drain(5000);
     const attempts = hosted.logs.filter(({ stream }) => stream === 'stdout');
     expect(attempts.map(({ line }) => line)).toEqual(['attempt 1', 'attempt 2', 'attempt 3']);

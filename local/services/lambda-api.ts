@@ -1,0 +1,121 @@
+/** The Invoke operation of the Lambda API (API reference, "Invoke"), which is all that functions and emitters need. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FunctionHost } from '../host/function-host.ts';
+import type { Outcome } from '../host/invocation.ts';
+import { readBody, sendJson, sendJsonText } from './http-message.ts';
+
+/** Largest request and response of a synchronous invocation: 6 MB (Lambda quotas page). */
+const MAX_SYNC_BYTES = 6_291_456;
+/** An answer may carry a little more (the error message of the service names this number). */
+const MAX_RESPONSE_BYTES = 6_291_556;
+/** Largest asynchronous event: 1 MB since October 2025 (facts: Lambda limits). */
+const MAX_EVENT_BYTES = 1_048_576;
+
+const PATH = /^\/2015-03-31\/functions\/([^/?]+)\/invocations$/;
+const ARN = /^(?:arn:[^:]+:lambda:[^:]*:[^:]*:function:|\d{12}:(?:function:)?)?([\w-]+)(?::[\w$-]+)?$/;
+
+const INVOCATION_TYPES = ['RequestResponse', 'Event', 'DryRun'];
+
+export interface LambdaApiOptions {
+  readonly host: FunctionHost;
+  readonly region: string;
+  readonly accountId: string;
+}
+
+export class LambdaApi {
+  readonly #options: LambdaApiOptions;
+
+  constructor(options: LambdaApiOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a path is one of the Lambda API. */
+  static owns(path: string): boolean {
+    return path.startsWith('/2015-03-31/functions/');
+  }
+
+  async handle(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    const type = String(request.headers['x-amz-invocation-type'] ?? 'RequestResponse');
+    const limit = type === 'Event' ? MAX_EVENT_BYTES : MAX_SYNC_BYTES;
+    const body = await readBody(request, limit);
+    const name = functionName(path);
+    if (request.method !== 'POST' || name === undefined)
+      return refuse(response, 404, 'UnknownOperationException', '');
+    if (!this.#options.host.names.includes(name)) return this.#notFound(response, name);
+    if (!INVOCATION_TYPES.includes(type)) {
+      return refuse(response, 400, 'InvalidParameterValueException', `Unknown invocation type: ${type}`);
+    }
+    if (body === undefined) return refuse(response, 413, 'RequestTooLargeException', tooLarge(type, limit));
+    const payload = body.length === 0 ? '{}' : body.toString('utf8');
+    const problem = jsonProblem(payload);
+    if (problem !== undefined) return refuse(response, 400, 'InvalidRequestContentException', problem);
+    return this.#invoke(response, name, type, payload);
+  }
+
+  async #invoke(response: ServerResponse, name: string, type: string, payload: string): Promise<void> {
+    const { host } = this.#options;
+    if (type === 'DryRun') {
+      response.writeHead(204).end();
+    } else if (type === 'Event') {
+      const { requestId } = host.invokeLater(name, payload);
+      sendJsonText(response, 202, '', { 'x-amzn-requestid': requestId });
+    } else {
+      this.#answer(response, await host.invokeText(name, payload));
+    }
+  }
+
+  #answer(response: ServerResponse, outcome: Outcome): void {
+    const { requestId } = outcome;
+    if (outcome.kind === 'throttled') {
+      const body = {
+        Reason: 'ReservedFunctionConcurrentInvocationLimitExceeded',
+        Type: 'User',
+        message: 'Rate Exceeded.',
+      };
+      return sendJson(response, 429, body, { 'x-amzn-errortype': 'TooManyRequestsException' });
+    }
+    const headers = { 'x-amzn-requestid': requestId, 'x-amz-executed-version': '$LATEST' };
+    const failed = { ...headers, 'x-amz-function-error': 'Unhandled' };
+    if (outcome.kind !== 'result') return sendJson(response, 200, outcome.error, failed);
+    if (Buffer.byteLength(outcome.payload) <= MAX_RESPONSE_BYTES) {
+      return sendJsonText(response, 200, outcome.payload, headers);
+    }
+    const errorMessage = `Response payload size exceeded maximum allowed payload size (${MAX_RESPONSE_BYTES} bytes).`;
+    sendJson(response, 200, { errorType: 'Function.ResponseSizeTooLarge', errorMessage }, failed);
+  }
+
+  #notFound(response: ServerResponse, name: string): void {
+    const { region, accountId } = this.#options;
+    const arn = `arn:aws:lambda:${region}:${accountId}:function:${name}`;
+    refuse(response, 404, 'ResourceNotFoundException', `Function not found: ${arn}`);
+  }
+}
+
+/** A name, a partial ARN or an ARN, with or without a qualifier. */
+function functionName(path: string): string | undefined {
+  const [, encoded] = PATH.exec(path) ?? [];
+  if (encoded === undefined) return undefined;
+  try {
+    return ARN.exec(decodeURIComponent(encoded))?.[1];
+  } catch {
+    // A malformed escape names no function.
+    return undefined;
+  }
+}
+
+function tooLarge(type: string, limit: number): string {
+  return `Request must be smaller than ${limit} bytes for the ${type} invocation type`;
+}
+
+function jsonProblem(text: string): string | undefined {
+  try {
+    JSON.parse(text);
+    return undefined;
+  } catch (error) {
+    return `Could not parse request body into json: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function refuse(response: ServerResponse, status: number, type: string, message: string): void {
+  sendJson(response, status, { Type: 'User', Message: message }, { 'x-amzn-errortype': type });
+}
