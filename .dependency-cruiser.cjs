@@ -10,14 +10,24 @@ const room = (name, from, allowed, comment) => ({
 module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
-    room('bin-makes-the-stack', '^bin/', ['^bin/', '^lib/'], 'bin reads the configuration and makes the stack'),
+    room(
+      'bin-makes-the-stack',
+      '^bin/',
+      ['^bin/', '^lib/'],
+      'bin reads the configuration and makes the stack',
+    ),
     room(
       'lib-knows-no-runtime',
       '^lib/',
       ['^lib/', '^lambdas/contract/'],
       'constructs share only the contract (types and configuration) with the runtime',
     ),
-    room('contract-stands-alone', '^lambdas/contract/', ['^lambdas/contract/'], 'the contract imports no room'),
+    room(
+      'contract-stands-alone',
+      '^lambdas/contract/',
+      ['^lambdas/contract/'],
+      'the contract imports no room',
+    ),
     room('protocol-is-pure', '^lambdas/protocol/', ['^lambdas/protocol/'], 'protocol knows the parsers only'),
     room(
       'bus-is-pure',
@@ -62,6 +72,9 @@ module.exports = {
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default', 'types'],
+    },
   },
 };

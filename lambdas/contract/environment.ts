@@ -39,6 +39,8 @@ export const environmentSchema = z.object({
   FRONTEND_URL: z.optional(z.string()),
   STORE_CORS: z.optional(z.string()),
   CLIENT_ORIGIN: z.optional(z.string()),
+  /** Path of the Engine.IO endpoint at the front door, `/socket.io` where it is not given. */
+  WS_PATH: z.optional(z.string()),
   POWERTOOLS_LOG_LEVEL: z.enum(LOG_LEVELS),
   POWERTOOLS_SERVICE_NAME: text,
 });
@@ -49,5 +51,13 @@ export type Environment = z.output<typeof environmentSchema>;
 export type EnvironmentVariables = { readonly [K in keyof Environment]?: string };
 
 /** The functions of a deployment; each is `{name}.handler` of one bundle. */
-export const FUNCTION_NAMES = ['connect', 'open', 'message', 'disconnect', 'publish', 'sweep', 'http'] as const;
+export const FUNCTION_NAMES = [
+  'connect',
+  'open',
+  'message',
+  'disconnect',
+  'publish',
+  'sweep',
+  'http',
+] as const;
 export type FunctionName = (typeof FUNCTION_NAMES)[number];

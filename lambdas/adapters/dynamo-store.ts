@@ -1,0 +1,544 @@
+/** The store on DynamoDB. Each method is one call unless its contract says otherwise. */
+import { TransactionCanceledException } from '@aws-sdk/client-dynamodb';
+import {
+  BatchGetCommand,
+  DeleteCommand,
+  type DynamoDBDocumentClient,
+  GetCommand,
+  PutCommand,
+  QueryCommand,
+  type QueryCommandInput,
+  TransactWriteCommand,
+  type TransactWriteCommandInput,
+  UpdateCommand,
+  type UpdateCommandInput,
+} from '@aws-sdk/lib-dynamodb';
+import pMap from 'p-map';
+import { UnavailableError } from '../bus/errors.ts';
+import type {
+  Clock,
+  Connection,
+  Due,
+  Group,
+  Json,
+  Page,
+  Random,
+  SocketKey,
+  SocketRecord,
+  SocketRef,
+  Store,
+  SweepCursor,
+} from '../bus/ports.ts';
+import {
+  connectionBytes,
+  connectionKey,
+  DUE_SHARDS,
+  dueKey,
+  duePartition,
+  groupKey,
+  HOT_SHARDS,
+  idBytes,
+  memberKey,
+  type RowKey,
+  SWEEP_KEY,
+  slotMemberId,
+  socketKey,
+} from './keys.ts';
+import {
+  closedEnd,
+  connectionRow,
+  dueRow,
+  expired,
+  membershipRow,
+  ROW_VERSION,
+  type Row,
+  readConnection,
+  readDue,
+  readMember,
+  readSocket,
+  socketRow,
+} from './rows.ts';
+
+/** A socket row holds its room list, and a close removes one row per room: the list is bounded (design D5). */
+export const MAX_ROOMS_PER_SOCKET = 90;
+/** BatchGetItem takes 100 keys (DynamoDB quotas page). */
+const BATCH_GET = 100;
+const CONFLICT_PATIENCE_MS = 2_000;
+const FIRST_PAUSE_MS = 10;
+const LAST_PAUSE_MS = 250;
+const CONCURRENCY = 16;
+
+type TransactItem = NonNullable<TransactWriteCommandInput['TransactItems']>[number];
+
+export interface DynamoStoreOptions {
+  readonly client: DynamoDBDocumentClient;
+  readonly table: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Whether a room's memberships are spread over shards. */
+  readonly isHot: (namespace: string, room: string) => boolean;
+}
+
+export class DynamoStore implements Store {
+  readonly #client: DynamoDBDocumentClient;
+  readonly #table: string;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #isHot: DynamoStoreOptions['isHot'];
+
+  constructor(options: DynamoStoreOptions) {
+    this.#client = options.client;
+    this.#table = options.table;
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#isHot = options.isHot;
+  }
+
+  async createConnection(connection: Connection, due: readonly Due[]): Promise<void> {
+    await this.#transact([this.#put(connectionRow(connection)), ...due.map((row) => this.#put(dueRow(row)))]);
+  }
+
+  async connection(id: string): Promise<Connection | undefined> {
+    const row = await this.#get(connectionKey(id));
+    return row === undefined ? undefined : readConnection(row);
+  }
+
+  async joinSlot(connectionId: string, slot: number, connectedAt: number, seen: number): Promise<boolean> {
+    const group: Group = { kind: 'slot', slot };
+    const key = memberKey(group, slotMemberId(connectionId), this.shards(group));
+    const refused = await this.#transactOr([
+      {
+        ConditionCheck: {
+          TableName: this.#table,
+          Key: connectionKey(connectionId),
+          ConditionExpression: '#open = :true',
+          ExpressionAttributeNames: { '#open': 'open' },
+          ExpressionAttributeValues: { ':true': true },
+        },
+      },
+      this.#put({ ...membershipRow(key, connectionId, connectedAt), seen }),
+    ]);
+    return refused === undefined;
+  }
+
+  touchSlot(connectionId: string, slot: number, seen: number): Promise<boolean> {
+    const group: Group = { kind: 'slot', slot };
+    return this.#update({
+      Key: memberKey(group, slotMemberId(connectionId), this.shards(group)),
+      UpdateExpression: 'SET seen = :seen',
+      ConditionExpression: 'attribute_exists(p)',
+      ExpressionAttributeValues: { ':seen': seen },
+    }).then((outcome) => outcome !== undefined);
+  }
+
+  async leaveSlot(connectionId: string, slot: number): Promise<void> {
+    const group: Group = { kind: 'slot', slot };
+    await this.#deleteIfNames(memberKey(group, slotMemberId(connectionId), this.shards(group)), connectionId);
+  }
+
+  async closeConnection(id: string, at: number): Promise<Connection | undefined> {
+    const row = await this.#update({
+      Key: connectionKey(id),
+      UpdateExpression: 'SET #open = :false, t = :t',
+      ConditionExpression: 'attribute_exists(p)',
+      ExpressionAttributeNames: { '#open': 'open' },
+      ExpressionAttributeValues: { ':false': false, ':t': closedEnd(at) },
+      ReturnValues: 'ALL_NEW',
+    });
+    return row === undefined ? undefined : readConnection(row);
+  }
+
+  async connectSocket(
+    socket: SocketRecord,
+    due: readonly Due[],
+  ): Promise<'connected' | 'closed' | 'occupied'> {
+    const group: Group = { kind: 'namespace', namespace: socket.namespace };
+    const member = memberKey(group, idBytes(socket.id), this.shards(group));
+    const refused = await this.#transactOr([
+      this.#takeNamespace(
+        socket.connectionId,
+        socket.namespace,
+        'SET namespaces.#n = :value REMOVE #left.#n',
+        socket.id,
+      ),
+      this.#put(socketRow(socket)),
+      this.#put(membershipRow(member, socket.connectionId, socket.connectedAt)),
+      ...due.map((row) => this.#put(dueRow(row))),
+    ]);
+    return refused === undefined ? 'connected' : namespaceRefusal(refused);
+  }
+
+  async refuseSocket(socket: SocketRecord): Promise<'refused' | 'closed' | 'occupied'> {
+    const at = this.#clock.now();
+    const refused = await this.#transactOr([
+      this.#takeNamespace(socket.connectionId, socket.namespace, 'SET #left.#n = :value', at),
+      this.#put({ ...socketRow(socket), t: closedEnd(at) }),
+    ]);
+    return refused === undefined ? 'refused' : namespaceRefusal(refused);
+  }
+
+  openSocket(socket: SocketRef): Promise<boolean> {
+    return this.#update({
+      Key: socketKey(socket),
+      UpdateExpression: 'SET #state = :open, hooksDue = :true',
+      ConditionExpression: '#state = :pending AND #connection = :connection',
+      ExpressionAttributeNames: { '#state': 'state', '#connection': 'connection' },
+      ExpressionAttributeValues: {
+        ':open': 'open',
+        ':pending': 'pending',
+        ':true': true,
+        ':connection': connectionBytes(socket.connectionId),
+      },
+    }).then((outcome) => outcome !== undefined);
+  }
+
+  async socket(key: SocketKey): Promise<SocketRecord | undefined> {
+    const row = await this.#get(socketKey(key));
+    return row === undefined ? undefined : readSocket(row);
+  }
+
+  async sockets(keys: readonly SocketKey[]): Promise<SocketRecord[]> {
+    const chunks = Array.from({ length: Math.ceil(keys.length / BATCH_GET) }, (_, index) =>
+      keys.slice(index * BATCH_GET, (index + 1) * BATCH_GET),
+    );
+    const rows = await pMap(chunks, (chunk) => this.#batchGet(chunk.map(socketKey)), {
+      concurrency: CONCURRENCY,
+    });
+    return rows.flat().map(readSocket);
+  }
+
+  async closeSocket(socket: SocketRef, at: number): Promise<SocketRecord | undefined> {
+    const row = await this.#update({
+      Key: socketKey(socket),
+      UpdateExpression: 'SET #state = :closed, t = :t',
+      ConditionExpression: '#connection = :connection',
+      ExpressionAttributeNames: { '#state': 'state', '#connection': 'connection' },
+      ExpressionAttributeValues: {
+        ':closed': 'closed',
+        ':t': closedEnd(at),
+        ':connection': connectionBytes(socket.connectionId),
+      },
+      ReturnValues: 'ALL_OLD',
+    });
+    return row === undefined ? undefined : readSocket(row);
+  }
+
+  async markHooksDone(socket: SocketRef): Promise<void> {
+    await this.#update({
+      Key: socketKey(socket),
+      UpdateExpression: 'SET hooksDue = :false',
+      ConditionExpression: '#connection = :connection',
+      ExpressionAttributeNames: { '#connection': 'connection' },
+      ExpressionAttributeValues: { ':false': false, ':connection': connectionBytes(socket.connectionId) },
+    });
+  }
+
+  async freeNamespace(socket: SocketRef, at: number): Promise<void> {
+    await this.#update({
+      Key: connectionKey(socket.connectionId),
+      UpdateExpression: 'SET #left.#n = :at REMOVE namespaces.#n',
+      ConditionExpression: 'namespaces.#n = :id',
+      ExpressionAttributeNames: { '#left': 'left', '#n': socket.namespace },
+      ExpressionAttributeValues: { ':at': at, ':id': socket.id },
+    });
+  }
+
+  async join(socket: SocketRef, rooms: readonly string[], at: number): Promise<'joined' | 'closed' | 'full'> {
+    if (rooms.length > MAX_ROOMS_PER_SOCKET) return 'full';
+    const memberships = rooms.map((room) =>
+      this.#put(membershipRow(this.#roomMemberKey(socket, room), socket.connectionId, socket.connectedAt)),
+    );
+    const refused = await this.#transactOr([
+      ...memberships,
+      {
+        Update: {
+          TableName: this.#table,
+          Key: socketKey(socket),
+          UpdateExpression: `SET ${rooms.map((_, i) => `rooms.#r${i} = if_not_exists(rooms.#r${i}, :at)`).join(', ')}`,
+          ConditionExpression: '#state = :open AND #connection = :connection AND size(rooms) <= :most',
+          ExpressionAttributeNames: {
+            '#state': 'state',
+            '#connection': 'connection',
+            ...Object.fromEntries(rooms.map((room, i) => [`#r${i}`, room])),
+          },
+          ExpressionAttributeValues: {
+            ':open': 'open',
+            ':connection': connectionBytes(socket.connectionId),
+            ':most': MAX_ROOMS_PER_SOCKET - rooms.length,
+            ':at': at,
+          },
+          ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+        },
+      },
+    ]);
+    if (refused === undefined) return 'joined';
+    const row = refused.at(-1)?.Item;
+    const open =
+      row?.state?.S === 'open' && sameBytes(row.connection?.B, connectionBytes(socket.connectionId));
+    return open ? 'full' : 'closed';
+  }
+
+  async leave(socket: SocketRef, rooms: readonly string[]): Promise<'left' | 'closed'> {
+    const refused = await this.#transactOr([
+      ...rooms.map((room) => ({
+        Delete: { TableName: this.#table, Key: this.#roomMemberKey(socket, room) },
+      })),
+      {
+        Update: {
+          TableName: this.#table,
+          Key: socketKey(socket),
+          UpdateExpression: `REMOVE ${rooms.map((_, i) => `rooms.#r${i}`).join(', ')}`,
+          ConditionExpression: '#state = :open AND #connection = :connection',
+          ExpressionAttributeNames: {
+            '#state': 'state',
+            '#connection': 'connection',
+            ...Object.fromEntries(rooms.map((room, i) => [`#r${i}`, room])),
+          },
+          ExpressionAttributeValues: { ':open': 'open', ':connection': connectionBytes(socket.connectionId) },
+        },
+      },
+    ]);
+    return refused === undefined ? 'left' : 'closed';
+  }
+
+  async saveData(
+    socket: SocketRef,
+    changed: Readonly<Record<string, Json>>,
+    removed: readonly string[],
+  ): Promise<void> {
+    const entries = Object.entries(changed);
+    const sets = entries.map((_, i) => `#data.#s${i} = :s${i}`);
+    const removes = removed.map((_, i) => `#data.#d${i}`);
+    await this.#update({
+      Key: socketKey(socket),
+      UpdateExpression: [
+        ...(sets.length === 0 ? [] : [`SET ${sets.join(', ')}`]),
+        ...(removes.length === 0 ? [] : [`REMOVE ${removes.join(', ')}`]),
+      ].join(' '),
+      ConditionExpression: '#connection = :connection',
+      ExpressionAttributeNames: {
+        '#data': 'data',
+        '#connection': 'connection',
+        ...Object.fromEntries(entries.map(([key], i) => [`#s${i}`, key])),
+        ...Object.fromEntries(removed.map((key, i) => [`#d${i}`, key])),
+      },
+      ExpressionAttributeValues: {
+        ':connection': connectionBytes(socket.connectionId),
+        ...Object.fromEntries(entries.map(([, value], i) => [`:s${i}`, JSON.stringify(value)])),
+      },
+    });
+  }
+
+  async removeMemberships(socket: SocketRef, rooms: readonly string[]): Promise<void> {
+    const whole: Group = { kind: 'namespace', namespace: socket.namespace };
+    const keys = [
+      ...rooms.map((room) => this.#roomMemberKey(socket, room)),
+      memberKey(whole, idBytes(socket.id), this.shards(whole)),
+    ];
+    await pMap(keys, (key) => this.#deleteIfNames(key, socket.connectionId), { concurrency: CONCURRENCY });
+  }
+
+  shards(group: Group): number {
+    return group.kind === 'room' && !this.#isHot(group.namespace, group.room) ? 1 : HOT_SHARDS;
+  }
+
+  async members(
+    group: Group,
+    shard: number,
+    options: { readonly after?: Uint8Array; readonly limit?: number },
+  ): Promise<Page> {
+    const p = groupKey(group, shard);
+    const { rows, next } = await this.#query({
+      KeyConditionExpression: 'p = :p',
+      ExpressionAttributeValues: { ':p': p },
+      ...(options.after === undefined ? {} : { ExclusiveStartKey: { p, s: options.after } }),
+      ...(options.limit === undefined ? {} : { Limit: options.limit }),
+    });
+    const members = rows.map(readMember);
+    return next === undefined ? { members } : { members, next };
+  }
+
+  async due(minute: number, shard: number): Promise<Due[]> {
+    const due: Due[] = [];
+    const p = duePartition(minute, shard);
+    let after: Uint8Array | undefined;
+    do {
+      const { rows, next } = await this.#query({
+        KeyConditionExpression: 'p = :p',
+        ExpressionAttributeValues: { ':p': p },
+        ...(after === undefined ? {} : { ExclusiveStartKey: { p, s: after } }),
+      });
+      due.push(...rows.map(readDue));
+      after = next;
+    } while (after !== undefined);
+    return due;
+  }
+
+  dueShards(): number {
+    return DUE_SHARDS;
+  }
+
+  async removeDue(due: Due): Promise<void> {
+    await this.#client.send(new DeleteCommand({ TableName: this.#table, Key: dueKey(due) }));
+  }
+
+  async sweepCursor(): Promise<SweepCursor | undefined> {
+    const row = await this.#get(SWEEP_KEY);
+    return row === undefined ? undefined : { minute: row.minute as number, since: row.since as number };
+  }
+
+  async saveSweepCursor(cursor: SweepCursor): Promise<void> {
+    const row = { ...SWEEP_KEY, v: ROW_VERSION, ...cursor };
+    await this.#client.send(new PutCommand({ TableName: this.#table, Item: row }));
+  }
+
+  #roomMemberKey(socket: SocketKey, room: string): RowKey {
+    const group: Group = { kind: 'room', namespace: socket.namespace, room };
+    return memberKey(group, idBytes(socket.id), this.shards(group));
+  }
+
+  #put(row: Row): TransactItem {
+    return { Put: { TableName: this.#table, Item: row } };
+  }
+
+  #takeNamespace(
+    connectionId: string,
+    namespace: string,
+    update: string,
+    value: string | number,
+  ): TransactItem {
+    return {
+      Update: {
+        TableName: this.#table,
+        Key: connectionKey(connectionId),
+        UpdateExpression: update,
+        ConditionExpression: '#open = :true AND attribute_not_exists(namespaces.#n)',
+        ExpressionAttributeNames: { '#open': 'open', '#n': namespace, '#left': 'left' },
+        ExpressionAttributeValues: { ':true': true, ':value': value },
+        ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+      },
+    };
+  }
+
+  async #get(key: RowKey): Promise<Row | undefined> {
+    const { Item } = await this.#client.send(
+      new GetCommand({ TableName: this.#table, Key: key, ConsistentRead: true }),
+    );
+    return Item === undefined || expired(Item, this.#clock.now()) ? undefined : Item;
+  }
+
+  async #query(
+    input: Omit<QueryCommandInput, 'TableName'>,
+  ): Promise<{ readonly rows: Row[]; readonly next: Uint8Array | undefined }> {
+    const { Items = [], LastEvaluatedKey } = await this.#client.send(
+      new QueryCommand({ TableName: this.#table, ConsistentRead: true, ...input }),
+    );
+    const now = this.#clock.now();
+    const next = LastEvaluatedKey?.s as Uint8Array | undefined;
+    return { rows: Items.filter((row) => !expired(row, now)), next };
+  }
+
+  async #batchGet(keys: readonly RowKey[]): Promise<Row[]> {
+    const rows: Row[] = [];
+    let left: Record<string, unknown>[] = keys.map((key) => ({ ...key }));
+    for (let pause = FIRST_PAUSE_MS; left.length > 0; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
+      const { Responses, UnprocessedKeys } = await this.#client.send(
+        new BatchGetCommand({ RequestItems: { [this.#table]: { Keys: left, ConsistentRead: true } } }),
+      );
+      rows.push(...(Responses?.[this.#table] ?? []));
+      left = UnprocessedKeys?.[this.#table]?.Keys ?? [];
+      if (left.length > 0) await this.#clock.sleep(pause * (0.5 + this.#random.float()));
+    }
+    const now = this.#clock.now();
+    return rows.filter((row) => !expired(row, now));
+  }
+
+  /** The returned attributes (empty where none were asked for); undefined where the condition failed. */
+  async #update(input: Omit<UpdateCommandInput, 'TableName'>): Promise<Row | undefined> {
+    return this.#patiently(async () => {
+      try {
+        const { Attributes } = await this.#client.send(
+          new UpdateCommand({ TableName: this.#table, ...input }),
+        );
+        return Attributes ?? {};
+      } catch (error) {
+        if (errorName(error) === 'ConditionalCheckFailedException') return undefined;
+        throw error;
+      }
+    });
+  }
+
+  async #deleteIfNames(key: RowKey, connectionId: string): Promise<void> {
+    await this.#patiently(async () => {
+      try {
+        await this.#client.send(
+          new DeleteCommand({
+            TableName: this.#table,
+            Key: key,
+            ConditionExpression: 'c = :connection',
+            ExpressionAttributeValues: { ':connection': connectionBytes(connectionId) },
+          }),
+        );
+      } catch (error) {
+        if (errorName(error) !== 'ConditionalCheckFailedException') throw error;
+      }
+    });
+  }
+
+  async #transact(items: TransactItem[]): Promise<void> {
+    const refused = await this.#transactOr(items);
+    if (refused !== undefined) throw new UnavailableError('a transaction without conditions was refused');
+  }
+
+  /** Undefined where it was written; the reasons where a condition refused it. */
+  #transactOr(items: TransactItem[]): Promise<Reasons | undefined> {
+    return this.#patiently(async () => {
+      try {
+        await this.#client.send(new TransactWriteCommand({ TransactItems: items }));
+        return undefined;
+      } catch (error) {
+        if (!(error instanceof TransactionCanceledException)) throw error;
+        const reasons = error.CancellationReasons ?? [];
+        if (reasons.some((reason) => reason.Code === 'ConditionalCheckFailed')) return reasons;
+        throw error;
+      }
+    });
+  }
+
+  /** Two transactions on one row refuse each other; that is retried with jitter for up to 2 s (design D5). */
+  async #patiently<T>(attempt: () => Promise<T>): Promise<T> {
+    const deadline = this.#clock.now() + CONFLICT_PATIENCE_MS;
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+        const wait = pause * (0.5 + this.#random.float());
+        if (this.#clock.now() + wait > deadline) {
+          throw new UnavailableError('rows stayed in conflict with other transactions', { cause: error });
+        }
+        await this.#clock.sleep(wait);
+      }
+    }
+  }
+}
+
+type Reasons = NonNullable<TransactionCanceledException['CancellationReasons']>;
+
+function namespaceRefusal(reasons: Reasons): 'closed' | 'occupied' {
+  return reasons[0]?.Item?.open?.BOOL === true ? 'occupied' : 'closed';
+}
+
+function errorName(error: unknown): string | undefined {
+  return error instanceof Error ? error.name : undefined;
+}
+
+function isConflict(error: unknown): boolean {
+  if (errorName(error) === 'TransactionConflictException') return true;
+  if (!(error instanceof TransactionCanceledException)) return false;
+  return (error.CancellationReasons ?? []).some(({ Code }) => Code === 'TransactionConflict');
+}
+
+function sameBytes(one: Uint8Array | undefined, other: Uint8Array): boolean {
+  return one !== undefined && Buffer.compare(one, other) === 0;
+}

@@ -1,0 +1,114 @@
+/**
+ * Keys of the bus table. Every partition key begins with a byte that tells the kind of row, and names chosen by
+ * clients or applications enter it only as a hash, so that no name can reach another row (design D5).
+ */
+import { createHash } from 'node:crypto';
+import type { Due, Group, SocketKey } from '../bus/ports.ts';
+
+export interface RowKey {
+  readonly p: Uint8Array;
+  readonly s: Uint8Array;
+}
+
+const KIND = { connection: 0x63, socket: 0x73, membership: 0x6d, due: 0x64, sweep: 0x77 } as const;
+const ONLY = Uint8Array.of(0);
+
+/** Shards of groups that many join at once; known to every publisher without a read. */
+export const HOT_SHARDS = 16;
+/** Partitions of one minute's due rows: 500 new connections/s write two each. */
+export const DUE_SHARDS = 16;
+const ID_BYTES = 15;
+const CONNECTION_ID_BYTES = 11;
+/** Marks a connection id that is not API Gateway's usual 11 bytes of base64url. */
+const TEXT_MARK = 0xff;
+
+/** 16 bytes of SHA-256; the parts are length-prefixed, so that no two lists of parts read the same. */
+function hash16(...parts: readonly string[]): Buffer {
+  const digest = createHash('sha256');
+  for (const part of parts) digest.update(`${Buffer.byteLength(part)}:`).update(part);
+  return digest.digest().subarray(0, 16);
+}
+
+export function connectionKey(connectionId: string): RowKey {
+  return { p: Buffer.concat([Uint8Array.of(KIND.connection), connectionBytes(connectionId)]), s: ONLY };
+}
+
+export function socketKey({ namespace, id }: SocketKey): RowKey {
+  return {
+    p: Buffer.concat([Uint8Array.of(KIND.socket), hash16('namespace', namespace), idBytes(id)]),
+    s: ONLY,
+  };
+}
+
+/** A member's row: the socket id's bytes, or in a slot a hash of the connection id, both random to DynamoDB. */
+export function memberKey(group: Group, id: Uint8Array, shards: number): RowKey {
+  return { p: groupKey(group, shardOf(id, shards)), s: id };
+}
+
+export function groupKey(group: Group, shard: number): Uint8Array {
+  return Buffer.concat([Uint8Array.of(KIND.membership), groupHash(group), Uint8Array.of(shard)]);
+}
+
+/** Slot rows are ordered by this. */
+export function slotMemberId(connectionId: string): Uint8Array {
+  return createHash('sha256').update('slot member:').update(connectionId).digest().subarray(0, ID_BYTES);
+}
+
+export function dueKey(due: Due): RowKey {
+  const parts = [
+    due.kind,
+    due.connectionId,
+    ...('socket' in due ? [due.socket.namespace, due.socket.id] : []),
+  ];
+  const s = hash16('due', ...parts);
+  return { p: duePartition(Math.ceil(due.at / 60_000), shardOf(s, DUE_SHARDS)), s };
+}
+
+export function duePartition(minute: number, shard: number): Uint8Array {
+  const p = Buffer.alloc(6);
+  p.writeUInt8(KIND.due, 0);
+  p.writeUInt32BE(minute, 1);
+  p.writeUInt8(shard, 5);
+  return p;
+}
+
+export const SWEEP_KEY: RowKey = { p: Uint8Array.of(KIND.sweep), s: ONLY };
+
+/** 20 characters of base64url are 15 bytes. */
+export function idBytes(id: string): Buffer {
+  return Buffer.from(id, 'base64url');
+}
+
+export function idText(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url');
+}
+
+/** API Gateway's ids are 11 bytes of base64url with padding; anything else is kept as text. */
+export function connectionBytes(connectionId: string): Buffer {
+  const bytes = Buffer.from(connectionId, 'base64url');
+  if (bytes.length === CONNECTION_ID_BYTES && `${bytes.toString('base64url')}=` === connectionId)
+    return bytes;
+  return Buffer.concat([Uint8Array.of(TEXT_MARK), Buffer.from(connectionId, 'utf8')]);
+}
+
+export function connectionText(bytes: Uint8Array): string {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (buffer.length === CONNECTION_ID_BYTES) return `${buffer.toString('base64url')}=`;
+  return buffer.subarray(1).toString('utf8');
+}
+
+/** The last byte decides, so that a shard is spread over the whole range of ids. */
+function shardOf(id: Uint8Array, shards: number): number {
+  return (id.at(-1) ?? 0) % shards;
+}
+
+function groupHash(group: Group): Buffer {
+  switch (group.kind) {
+    case 'room':
+      return hash16('room', group.namespace, group.room);
+    case 'namespace':
+      return hash16('whole namespace', group.namespace);
+    case 'slot':
+      return hash16('slot', String(group.slot));
+  }
+}

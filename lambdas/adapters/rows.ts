@@ -1,0 +1,124 @@
+/** Rows of the bus table and what they mean. Values that are never compared by DynamoDB are kept as JSON text. */
+import type { Connection, Due, Handshake, Json, Member, SocketRecord, SocketState } from '../bus/ports.ts';
+import {
+  connectionBytes,
+  connectionKey,
+  connectionText,
+  dueKey,
+  idText,
+  type RowKey,
+  socketKey,
+} from './keys.ts';
+
+/** Version of the rows; code reads this one and the one before, so that a deploy breaks nothing in flight. */
+export const ROW_VERSION = 1;
+
+const MINUTE_MS = 60_000;
+/** Longer than any connection lives (two hours, WebSocket quotas page). */
+const LIFETIME_MS = 135 * MINUTE_MS;
+/** How long closed rows stay for late frames and repeated cleanups. */
+const CLOSED_MS = 15 * MINUTE_MS;
+/** Due rows outlast a sweep that was down for a day. */
+const DUE_MS = 24 * 60 * MINUTE_MS;
+
+export type Row = Record<string, unknown>;
+
+const seconds = (ms: number): number => Math.ceil(ms / 1_000);
+export const lifetimeEnd = (connectedAt: number): number => seconds(connectedAt + LIFETIME_MS);
+export const closedEnd = (at: number): number => seconds(at + CLOSED_MS);
+
+/** DynamoDB deletes an expired row days later; until then it must count as absent. */
+export function expired(row: Row, now: number): boolean {
+  return typeof row.t === 'number' && row.t * 1_000 <= now;
+}
+
+export function connectionRow(connection: Connection): Row {
+  return {
+    ...connectionKey(connection.id),
+    v: ROW_VERSION,
+    t: lifetimeEnd(connection.connectedAt),
+    id: connection.id,
+    sid: connection.sid,
+    open: connection.open,
+    at: connection.connectedAt,
+    handshake: JSON.stringify(connection.handshake),
+    credentials: JSON.stringify(connection.credentials),
+    namespaces: connection.namespaces,
+    left: connection.left,
+  };
+}
+
+export function readConnection(row: Row): Connection {
+  return {
+    id: row.id as string,
+    sid: row.sid as string,
+    open: row.open === true,
+    connectedAt: row.at as number,
+    handshake: JSON.parse(row.handshake as string) as Handshake,
+    credentials: JSON.parse(row.credentials as string) as Record<string, Json>,
+    namespaces: row.namespaces as Record<string, string>,
+    left: row.left as Record<string, number>,
+  };
+}
+
+export function socketRow(socket: SocketRecord): Row {
+  return {
+    ...socketKey(socket),
+    v: ROW_VERSION,
+    t: lifetimeEnd(socket.connectedAt),
+    namespace: socket.namespace,
+    id: socket.id,
+    connection: connectionBytes(socket.connectionId),
+    state: socket.state,
+    at: socket.connectedAt,
+    rooms: socket.rooms,
+    identities: JSON.stringify(socket.identities),
+    data: Object.fromEntries(Object.entries(socket.data).map(([key, value]) => [key, JSON.stringify(value)])),
+    handshake: JSON.stringify(socket.handshake),
+    hooksDue: socket.hooksDue,
+  };
+}
+
+export function readSocket(row: Row): SocketRecord {
+  const data = Object.entries(row.data as Record<string, string>);
+  return {
+    namespace: row.namespace as string,
+    id: row.id as string,
+    connectionId: connectionText(row.connection as Uint8Array),
+    state: row.state as SocketState,
+    connectedAt: row.at as number,
+    rooms: row.rooms as Record<string, number>,
+    identities: JSON.parse(row.identities as string) as Record<string, Json>,
+    data: Object.fromEntries(data.map(([key, text]) => [key, JSON.parse(text) as Json])),
+    handshake: JSON.parse(row.handshake as string) as Handshake,
+    hooksDue: row.hooksDue === true,
+  };
+}
+
+/** Tiny on purpose: a broadcast reads one per recipient. */
+export function membershipRow(key: RowKey, connectionId: string, connectedAt: number): Row {
+  return { ...key, c: connectionBytes(connectionId), t: lifetimeEnd(connectedAt) };
+}
+
+export function readMember(row: Row): Member {
+  const member = { id: idText(row.s as Uint8Array), connectionId: connectionText(row.c as Uint8Array) };
+  return typeof row.seen === 'number' ? { ...member, seen: row.seen } : member;
+}
+
+export function dueRow(due: Due): Row {
+  const socket = 'socket' in due ? { namespace: due.socket.namespace, id: due.socket.id } : undefined;
+  return {
+    ...dueKey(due),
+    v: ROW_VERSION,
+    t: seconds(due.at + DUE_MS),
+    kind: due.kind,
+    at: due.at,
+    connectionId: due.connectionId,
+    ...(socket === undefined ? {} : { socket }),
+  };
+}
+
+export function readDue(row: Row): Due {
+  const { kind, at, connectionId, socket } = row;
+  return { kind, at, connectionId, ...(socket === undefined ? {} : { socket }) } as Due;
+}

@@ -1,0 +1,217 @@
+/**
+ * The API with which an application is written (design D10): one declarative definition from which come the
+ * server's behaviour, the TypeScript event maps of its clients, and its documentation.
+ */
+import * as z from 'zod/mini';
+import type {
+  Answer,
+  AnySocket,
+  AppContext,
+  Application,
+  Authentication,
+  BackendCall,
+  BusError,
+  ClientEvent,
+  Handshake,
+  Json,
+  RoomKind,
+  Schema,
+  Settings,
+} from '../bus/public.ts';
+
+/** Payload schemas by event name. */
+export type EventSchemas = Readonly<Record<string, Schema>>;
+
+/** What follows the event's name: nothing where the schema is of `undefined`. */
+export type EventArguments<S> =
+  S extends Schema<unknown, infer Input>
+    ? undefined extends Input
+      ? [payload?: Exclude<Input, undefined>]
+      : [payload: Input]
+    : never;
+
+export interface Broadcast<Events extends EventSchemas> {
+  to(room: string | readonly string[]): Broadcast<Events>;
+  in(room: string | readonly string[]): Broadcast<Events>;
+  except(room: string | readonly string[]): Broadcast<Events>;
+  readonly volatile: Broadcast<Events>;
+  emit<Name extends keyof Events & string>(event: Name, ...args: EventArguments<Events[Name]>): Promise<void>;
+}
+
+export interface RemoteSocket<Identity> {
+  readonly id: string;
+  readonly handshake: Handshake;
+  readonly rooms: ReadonlySet<string>;
+  readonly data: Readonly<Record<string, Json>>;
+  readonly identity: Identity | undefined;
+}
+
+export interface Namespace<Events extends EventSchemas, Identity> extends Broadcast<Events> {
+  readonly name: string;
+  fetchSockets(room?: string): Promise<RemoteSocket<Identity>[]>;
+}
+
+/** A client, in Socket.IO's own vocabulary. */
+export interface AppSocket<Events extends EventSchemas, Identity> extends Broadcast<Events> {
+  readonly id: string;
+  /** The whole namespace: `socket.nsp.to(room)` includes the socket itself. */
+  readonly nsp: Namespace<Events, Identity>;
+  readonly handshake: Handshake;
+  /** What `auth` accepted; undefined where the client brought no proof. */
+  readonly identity: Identity | undefined;
+  /** JSON values of this application; changed top-level keys are saved when the handler ends. */
+  readonly data: Record<string, Json>;
+  /** Its own id and the rooms it is in. */
+  readonly rooms: ReadonlySet<string>;
+  readonly broadcast: Broadcast<Events>;
+  join(room: string | readonly string[]): Promise<void>;
+  leave(room: string): Promise<void>;
+  disconnect(close?: boolean): Promise<void>;
+  /** Whether something becomes true within 500 ms, re-reading the socket meanwhile (design D13). */
+  eventually(predicate: () => boolean): Promise<boolean>;
+}
+
+export interface AppFailure {
+  readonly event: string;
+  readonly payload: unknown;
+  readonly error: BusError;
+}
+
+/** Verifies a client; the identity it accepts is the type of `socket.identity`. */
+export interface Auth<Identity> extends Authentication {
+  /** Only a type: names what `authenticate` accepts. */
+  readonly accepts?: Identity;
+}
+
+interface HandledEvent<Events extends EventSchemas, Identity, Payload> {
+  /** Checked before `handle` runs; unknown keys of an object are ignored. */
+  readonly payload: Payload;
+  /** What it returns is the acknowledgement; nothing means `{ ok: true }`. A `BusError` is the failure's. */
+  handle(
+    socket: AppSocket<Events, Identity>,
+    payload: Payload extends Schema<infer Output> ? Output : never,
+    context: AppContext,
+  ): Promise<Answer> | Answer;
+}
+
+interface OfferedCall<Events extends EventSchemas, Identity, Args> {
+  /** A tuple schema of the call's arguments. */
+  readonly args: Args;
+  handle(
+    io: Namespace<Events, Identity>,
+    args: Args extends Schema<infer Output> ? Output : never,
+    context: AppContext,
+  ): Promise<unknown>;
+}
+
+export interface AppDefinition<
+  Events extends EventSchemas,
+  Payloads extends EventSchemas,
+  Calls extends EventSchemas,
+  Identity,
+> {
+  readonly name: string;
+  /** @default '/' */
+  readonly namespace?: string;
+  /** @default nobody is asked for a proof */
+  readonly auth?: Auth<Identity>;
+  /** Browser origins that may connect. @default none beside those of the deployment */
+  readonly origins?: (settings: Settings) => readonly string[];
+  /** By prefix; rooms without a declared prefix do not exist. */
+  readonly rooms?: Readonly<Record<string, RoomKind<AppSocket<Events, Identity>>>>;
+  readonly serverEvents?: Events;
+  readonly clientEvents?: {
+    readonly [Name in keyof Payloads]: HandledEvent<Events, Identity, Payloads[Name]>;
+  };
+  readonly onConnect?: (socket: AppSocket<Events, Identity>, context: AppContext) => Promise<void> | void;
+  readonly onDisconnect?: (socket: AppSocket<Events, Identity>, context: AppContext) => Promise<void> | void;
+  readonly onError?: (
+    socket: AppSocket<Events, Identity>,
+    failure: AppFailure,
+    context: AppContext,
+  ) => Promise<void> | void;
+  /** What backends may call through the publish function. */
+  readonly backend?: { readonly [Name in keyof Calls]: OfferedCall<Events, Identity, Calls[Name]> };
+}
+
+/** An application with the schemas it was made of, for typed clients and documentation. */
+export interface App<Events extends EventSchemas = EventSchemas, Payloads extends EventSchemas = EventSchemas>
+  extends Application {
+  readonly events: { readonly server: Events; readonly client: Payloads };
+}
+
+const NAME_FORM = /^[a-z][a-z0-9-]*$/;
+
+/**
+ * Makes an application.
+ * @throws TypeError where the definition cannot work: its name, its namespace, an empty room prefix.
+ */
+export function defineApp<
+  const Events extends EventSchemas = Record<never, Schema>,
+  Payloads extends EventSchemas = Record<never, Schema>,
+  Calls extends EventSchemas = Record<never, Schema>,
+  Identity = undefined,
+>(definition: AppDefinition<Events, Payloads, Calls, Identity>): App<Events, Payloads> {
+  const { name, namespace = '/', auth, origins, onConnect, onDisconnect, onError } = definition;
+  if (!NAME_FORM.test(name)) throw new TypeError(`an application's name is like 'my-app', not '${name}'`);
+  if (!namespace.startsWith('/')) throw new TypeError(`the namespace of ${name} must begin with a slash`);
+  if (Object.keys(definition.rooms ?? {}).includes(''))
+    throw new TypeError(`a room prefix of ${name} is empty`);
+  const clientEvents = (definition.clientEvents ?? {}) as Record<
+    string,
+    HandledEvent<Events, Identity, Schema>
+  >;
+  // The typed socket is the server's own socket: the server checks at run time what these types promise.
+  return {
+    name,
+    namespace,
+    ...(auth === undefined ? {} : { auth }),
+    ...(origins === undefined ? {} : { origins }),
+    ...(onConnect === undefined
+      ? {}
+      : { onConnect: onConnect as unknown as (socket: AnySocket) => Promise<void> }),
+    ...(onDisconnect === undefined
+      ? {}
+      : { onDisconnect: onDisconnect as unknown as (socket: AnySocket) => Promise<void> }),
+    ...(onError === undefined ? {} : { onError: onError as unknown as NonNullable<Application['onError']> }),
+    rooms: (definition.rooms ?? {}) as Readonly<Record<string, RoomKind>>,
+    clientEvents: clientEvents as unknown as Readonly<Record<string, ClientEvent>>,
+    serverEvents: definition.serverEvents ?? {},
+    backend: (definition.backend ?? {}) as unknown as Readonly<Record<string, BackendCall>>,
+    events: {
+      server: (definition.serverEvents ?? {}) as Events,
+      client: Object.fromEntries(
+        Object.entries(clientEvents).map(([event, { payload }]) => [event, payload]),
+      ) as unknown as Payloads,
+    },
+  };
+}
+
+/** Longest id in characters: ids become parts of room names. */
+const MAX_ID_LENGTH = 256;
+
+/** An id: a string or a safe integer. `7` and `"7"` name the same room; echoes keep the type (the contract). */
+export const id = () =>
+  z.union(
+    [
+      z.string().check(
+        z.minLength(1, 'must not be empty'),
+        z.maxLength(MAX_ID_LENGTH, `must not exceed ${MAX_ID_LENGTH} characters`),
+        z.refine((value) => value.isWellFormed(), 'must be well-formed Unicode'),
+      ),
+      z.int(),
+    ],
+    'must be a string or a safe integer',
+  );
+
+export type Id = string | number;
+
+const CANONICAL_INTEGER = /^(0|-?[1-9]\d*)$/;
+
+/** Text that is a canonical safe integer becomes a number, anything else stays: `"1"` → `1`, `"01"` → `"01"`. */
+export function canonicalId(text: string): Id {
+  return CANONICAL_INTEGER.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : text;
+}
+
+/** ISO 8601 in UTC, as `Date.toISOString` writes it. */
+export const timestamp = () => z.iso.datetime();

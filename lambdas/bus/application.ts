@@ -1,0 +1,135 @@
+/** An application as the server sees it: what `defineApp` makes of a definition, with the types erased. */
+import type * as z from 'zod/mini';
+import type { BusError } from './errors.ts';
+import type { Handshake, Json, Log, Millis, Secrets } from './ports.ts';
+
+export type Schema<Output = unknown, Input = unknown> = z.core.$ZodType<Output, Input>;
+
+/** Environment variables that applications read as settings. */
+export type Settings = Readonly<Record<string, string | undefined>>;
+
+/** What an application's functions are given beside a socket. */
+export interface AppContext {
+  readonly settings: Settings;
+  readonly secrets: Secrets;
+  readonly log: Log;
+  /** `trusted` believes an id in a payload; `token` wants it proven. */
+  readonly identityMode: 'trusted' | 'token';
+  /** Other applications on the same namespace. */
+  readonly neighbours: readonly string[];
+  now(): Millis;
+}
+
+/** What `$connect` and CONNECT know of a client. */
+export interface Credentials {
+  readonly handshake: Handshake;
+  /** The `auth` of the CONNECT packet, whatever the client put there. */
+  readonly auth: unknown;
+  /** What `credential` made of the request's headers. */
+  readonly credential: Json | undefined;
+}
+
+export type AuthOutcome =
+  | { readonly kind: 'accepted'; readonly identity?: Json; readonly expiresAt?: Millis }
+  /** `connect_error` with this message; the socket never exists. */
+  | { readonly kind: 'refused'; readonly message: string; readonly data?: Json }
+  /** Connected, told why by one event, disconnected; the socket never is a member of anything. */
+  | { readonly kind: 'expelled'; readonly event: string; readonly args: readonly Json[] };
+
+export interface Authentication {
+  /** Runs in `$connect`, the only place that sees headers. What it returns is stored: never a token. */
+  credential?(headers: Readonly<Record<string, string>>, context: AppContext): Promise<Json | undefined>;
+  authenticate(credentials: Credentials, context: AppContext): Promise<AuthOutcome>;
+}
+
+/** How a room kind is joined; the key is the prefix that its room names share. */
+export interface RoomKind<Socket = AnySocket> {
+  /**
+   * Whether this socket may join; `rest` is the room's name after the prefix. Default: nobody. A predicate: it runs
+   * in the queue of the socket's effects, so it must not await an emit or a join of the same socket.
+   */
+  readonly canJoin?: (socket: Socket, rest: string) => boolean | Promise<boolean>;
+  /** Many sockets join at once: membership is spread over 16 partitions instead of one (design D6). */
+  readonly hot?: boolean;
+}
+
+export type Acknowledgement = { readonly [key: string]: Json | undefined } | undefined;
+
+/** What a handler returns. */
+// biome-ignore lint/suspicious/noConfusingVoidType: most handlers return nothing, and need not say so
+export type Answer = Acknowledgement | void;
+
+export interface ClientEvent<Socket = AnySocket, Payload = unknown> {
+  readonly payload?: Schema<Payload>;
+  handle(socket: Socket, payload: Payload, context: AppContext): Promise<Answer> | Answer;
+}
+
+export interface BackendCall<Args extends readonly unknown[] = readonly unknown[]> {
+  readonly args: Schema<Args>;
+  handle(io: AnyNamespace, args: Args, context: AppContext): Promise<unknown>;
+}
+
+/** Emits to many; immutable, as in Socket.IO: each call returns a narrowed copy. */
+export interface AnyBroadcast {
+  to(room: string | readonly string[]): AnyBroadcast;
+  in(room: string | readonly string[]): AnyBroadcast;
+  except(room: string | readonly string[]): AnyBroadcast;
+  readonly volatile: AnyBroadcast;
+  emit(event: string, ...args: readonly unknown[]): Promise<void>;
+}
+
+export interface RemoteSocket {
+  readonly id: string;
+  readonly handshake: Handshake;
+  readonly rooms: ReadonlySet<string>;
+  /** This application's own data of the socket. */
+  readonly data: Readonly<Record<string, Json>>;
+  readonly identity: Json | undefined;
+}
+
+export interface AnyNamespace extends AnyBroadcast {
+  readonly name: string;
+  /** Every open socket of the namespace, or of the rooms chosen before. */
+  fetchSockets(room?: string): Promise<RemoteSocket[]>;
+}
+
+/** A socket with its types erased; applications see `AppSocket`. */
+export interface AnySocket extends AnyBroadcast {
+  readonly id: string;
+  readonly nsp: AnyNamespace;
+  readonly handshake: Handshake;
+  readonly identity: Json | undefined;
+  /** This application's own data; changed top-level keys are saved when the handler ends. */
+  readonly data: Record<string, Json>;
+  readonly rooms: ReadonlySet<string>;
+  readonly broadcast: AnyBroadcast;
+  join(room: string | readonly string[]): Promise<void>;
+  leave(room: string): Promise<void>;
+  disconnect(close?: boolean): Promise<void>;
+  /**
+   * Whether something becomes true of this socket within 500 ms, re-reading it meanwhile: API Gateway runs one
+   * client's messages concurrently, so what an earlier message set may still be under way (design D13).
+   */
+  eventually(predicate: () => boolean): Promise<boolean>;
+}
+
+export interface Failure {
+  readonly event: string;
+  readonly payload: unknown;
+  readonly error: BusError;
+}
+
+export interface Application {
+  readonly name: string;
+  readonly namespace: string;
+  readonly auth?: Authentication;
+  readonly origins?: (settings: Settings) => readonly string[];
+  readonly rooms: Readonly<Record<string, RoomKind>>;
+  readonly clientEvents: Readonly<Record<string, ClientEvent>>;
+  readonly serverEvents: Readonly<Record<string, Schema>>;
+  readonly onConnect?: (socket: AnySocket, context: AppContext) => Promise<void> | void;
+  readonly onDisconnect?: (socket: AnySocket, context: AppContext) => Promise<void> | void;
+  /** Tells the client of a failure. Default: the event `error` with `{ message, code, event, timestamp }`. */
+  readonly onError?: (socket: AnySocket, failure: Failure, context: AppContext) => Promise<void> | void;
+  readonly backend: Readonly<Record<string, BackendCall>>;
+}

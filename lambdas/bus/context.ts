@@ -1,0 +1,43 @@
+import type { AppContext, Application, Settings } from './application.ts';
+import type { Clock, Log, Random, Secrets, Store, Wire, Workers } from './ports.ts';
+import type { Registry } from './registry.ts';
+
+/** Everything the server's functions work with: the ports, the applications and the settings. */
+export interface Bus {
+  readonly store: Store;
+  readonly wire: Wire;
+  readonly workers: Workers;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly secrets: Secrets;
+  readonly log: Log;
+  readonly registry: Registry;
+  readonly config: BusConfig;
+}
+
+export interface BusConfig {
+  readonly pingIntervalMinutes: number;
+  readonly pingTimeoutMinutes: number;
+  readonly trackPongs: boolean;
+  readonly identityMode: 'trusted' | 'token';
+  /** Allowed origins beside the applications' own; `*` among them allows any. */
+  readonly origins: readonly string[];
+  readonly settings: Settings;
+}
+
+/** Advertised in the open packet; API Gateway accepts frames of 32 KB from a client (WebSocket quotas page). */
+export const MAX_FRAME_BYTES = 32_768;
+
+export function appContext(bus: Bus, application: Application): AppContext {
+  const neighbours = (bus.registry.namespace(application.namespace) ?? [])
+    .map((neighbour) => neighbour.name)
+    .filter((name) => name !== application.name);
+  return {
+    settings: bus.config.settings,
+    secrets: bus.secrets,
+    log: bus.log,
+    identityMode: bus.config.identityMode,
+    neighbours,
+    now: () => bus.clock.now(),
+  };
+}

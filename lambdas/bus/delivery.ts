@@ -1,0 +1,104 @@
+/** Posting frames to connections: retries, deadlines and what a failure means (design D7). */
+import pMap from 'p-map';
+import type { Clock, Log, PostOutcome, Random, Wire } from './ports.ts';
+
+/** How long a message is tried: posts of a message end this long after it was published (design D9). */
+export const DELIVERY_DEADLINE_MS = 5_000;
+/** Posts in flight at once from one invocation. */
+const CONCURRENCY = 64;
+const FIRST_BACKOFF_MS = 25;
+const LAST_BACKOFF_MS = 800;
+
+export interface DeliveryParts {
+  readonly wire: Wire;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export type DeliveryOutcome = 'posted' | 'gone' | 'failed';
+
+/** Which outcomes of a post are worth another try. */
+export type RetryRule = (outcome: PostOutcome) => boolean;
+
+/** An event may be repeated: a post that timed out may have arrived. */
+export const retryEvents: RetryRule = (outcome) => outcome === 'throttled' || outcome === 'failed';
+/** A volatile event gets one try. */
+export const retryNever: RetryRule = () => false;
+/** What must not be repeated, or goes to a connection that is just opening: only after a certain non-delivery. */
+export const retryUndelivered: RetryRule = (outcome) => outcome === 'throttled' || outcome === 'gone';
+
+/** Tries one post until it is settled by the rule or the deadline (milliseconds since the epoch) has passed. */
+export async function postUntil(
+  parts: DeliveryParts,
+  connectionId: string,
+  frame: string,
+  rule: RetryRule,
+  deadline: number,
+): Promise<PostOutcome> {
+  for (let backoff = FIRST_BACKOFF_MS; ; backoff = Math.min(backoff * 2, LAST_BACKOFF_MS)) {
+    const outcome = await parts.wire.post(connectionId, frame);
+    if (!rule(outcome)) return outcome;
+    const pause = backoff * (0.5 + parts.random.float());
+    if (parts.clock.now() + pause > deadline) return outcome;
+    await parts.clock.sleep(pause);
+  }
+}
+
+/**
+ * Posts the frames of one packet, in order. A live connection whose last try failed is closed, so that the client
+ * comes back and is told what it missed; a volatile packet is simply lost.
+ */
+export async function deliver(
+  parts: DeliveryParts,
+  connectionId: string,
+  frames: readonly string[],
+  options: { readonly volatile?: boolean } = {},
+): Promise<DeliveryOutcome> {
+  const rule = options.volatile ? retryNever : retryEvents;
+  const deadline = parts.clock.now() + DELIVERY_DEADLINE_MS;
+  for (const frame of frames) {
+    const outcome = await postUntil(parts, connectionId, frame, rule, deadline);
+    if (outcome === 'gone') return 'gone';
+    if (outcome === 'ok') continue;
+    if (!options.volatile && outcome !== 'refused') {
+      parts.log.warn('a post failed for good, closing the connection', { connectionId, outcome });
+      await parts.wire.close(connectionId);
+    }
+    return 'failed';
+  }
+  return 'posted';
+}
+
+export interface Recipient {
+  readonly connectionId: string;
+}
+
+export interface DeliveryReport<R extends Recipient> {
+  readonly posted: number;
+  readonly failed: number;
+  readonly gone: readonly R[];
+}
+
+/** Delivers one packet to many, a bounded number at a time; one failing recipient never fails the rest. */
+export async function deliverToAll<R extends Recipient>(
+  parts: DeliveryParts,
+  recipients: readonly R[],
+  frames: readonly string[],
+  options: { readonly volatile?: boolean } = {},
+): Promise<DeliveryReport<R>> {
+  const gone: R[] = [];
+  let posted = 0;
+  let failed = 0;
+  await pMap(
+    recipients,
+    async (recipient) => {
+      const outcome = await deliver(parts, recipient.connectionId, frames, options);
+      if (outcome === 'posted') posted += 1;
+      else if (outcome === 'gone') gone.push(recipient);
+      else failed += 1;
+    },
+    { concurrency: CONCURRENCY },
+  );
+  return { posted, failed, gone };
+}

@@ -1,0 +1,85 @@
+/** Whether a request may open a connection, and what is kept of it. Engine.IO's checks, in its order. */
+import type { Authentication } from './application.ts';
+import { appContext, type Bus } from './context.ts';
+import type { Handshake, Json } from './ports.ts';
+
+/** Engine.IO's handshake errors (engine.io `lib/server.ts`, `Server.errors`). */
+export const ENGINE_ERRORS = {
+  unknownTransport: { status: 400, code: 0, message: 'Transport unknown' },
+  unknownSid: { status: 400, code: 1, message: 'Session ID unknown' },
+  badMethod: { status: 400, code: 2, message: 'Bad handshake method' },
+  badRequest: { status: 400, code: 3, message: 'Bad request' },
+  forbidden: { status: 403, code: 4, message: 'Forbidden' },
+  unsupportedVersion: { status: 400, code: 5, message: 'Unsupported protocol version' },
+} as const;
+
+export type EngineError = (typeof ENGINE_ERRORS)[keyof typeof ENGINE_ERRORS];
+
+/** A request as any of the gateways hands it over. Header names are lower-cased. */
+export interface OpeningRequest {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, string>>;
+  readonly address: string;
+  readonly at: number;
+}
+
+/** Headers an application may see; everything else, tokens and cookies first of all, stays out of the rows. */
+const KEPT_HEADERS = [
+  'host',
+  'origin',
+  'user-agent',
+  'accept-language',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+];
+const KEPT_QUERY = ['EIO', 'transport', 'b64'];
+
+/** The first reason to refuse a WebSocket handshake; undefined where there is none. */
+export function refuseHandshake(
+  bus: Pick<Bus, 'registry' | 'config'>,
+  request: OpeningRequest,
+): EngineError | undefined {
+  if (request.query.transport !== 'websocket') return ENGINE_ERRORS.unknownTransport;
+  if (!originAllowed(bus, request.headers.origin)) return ENGINE_ERRORS.forbidden;
+  if (request.query.sid !== undefined) return ENGINE_ERRORS.unknownSid;
+  if (request.query.EIO !== '4') return ENGINE_ERRORS.unsupportedVersion;
+  return undefined;
+}
+
+/** Exact match with the allow-list. Programs that are no browser send no Origin; their tokens are what counts. */
+export function originAllowed(bus: Pick<Bus, 'registry' | 'config'>, origin: string | undefined): boolean {
+  if (origin === undefined) return true;
+  const { origins, settings } = bus.config;
+  return origins.includes('*') || origins.includes(origin) || bus.registry.origins(settings).has(origin);
+}
+
+export function keptHandshake(request: OpeningRequest): Handshake {
+  return {
+    headers: pick(request.headers, KEPT_HEADERS),
+    query: pick(request.query, KEPT_QUERY),
+    address: request.address,
+    secure: request.headers['x-forwarded-proto'] !== 'http',
+    xdomain: request.headers.origin !== undefined,
+    issued: request.at,
+  };
+}
+
+/** What each application makes of the headers, which only the opening request carries. */
+export async function headerCredentials(bus: Bus, request: OpeningRequest): Promise<Record<string, Json>> {
+  const credentials: Record<string, Json> = {};
+  for (const application of bus.registry.applications) {
+    const auth: Authentication | undefined = application.auth;
+    const credential = await auth?.credential?.(request.headers, appContext(bus, application));
+    if (credential !== undefined) credentials[application.name] = credential;
+  }
+  return credentials;
+}
+
+function pick(from: Readonly<Record<string, string>>, names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = Object.hasOwn(from, name) ? from[name] : undefined;
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}

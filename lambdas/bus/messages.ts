@@ -1,0 +1,185 @@
+/** What a client's frame does. Nothing here throws: API Gateway's error frame would drop the client (design D3). */
+import { decodeEnginePacket } from '../protocol/engine-packet.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+import { decodeSocketPacket, PacketType, type SocketPacket } from '../protocol/socket-packet.ts';
+import type { Acknowledgement, Application, ClientEvent } from './application.ts';
+import { appContext, type Bus } from './context.ts';
+import { asBusError, BusError } from './errors.ts';
+import { slotOf } from './heartbeat.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import { ackFrames } from './packets.ts';
+import { parsePayload } from './payloads.ts';
+import type { Connection, SocketKey, SocketRecord } from './ports.ts';
+import { reportFailure, runApplication, SocketSession } from './socket-session.ts';
+
+/** How long a namespace counts as just left: frames sent before the DISCONNECT may be handled after it. */
+const LEFT_GRACE_MS = 60_000;
+
+export class Messages {
+  readonly #bus: Bus;
+  readonly #lifecycle: Lifecycle;
+
+  constructor(bus: Bus, lifecycle: Lifecycle) {
+    this.#bus = bus;
+    this.#lifecycle = lifecycle;
+  }
+
+  /** Handles one frame of a connection; whoever calls it (design D13). Resolves always. */
+  async handle(connectionId: string, frame: string): Promise<void> {
+    try {
+      await this.#dispatch(connectionId, frame);
+    } catch (error) {
+      if (error instanceof ProtocolError) await this.#violation(connectionId, error);
+      else this.#bus.log.error('a frame could not be handled', { connectionId, error });
+    }
+  }
+
+  async #dispatch(connectionId: string, frame: string): Promise<void> {
+    const packet = decodeEnginePacket(frame);
+    switch (packet.type) {
+      case 'message':
+        return this.#message(connectionId, decodeSocketPacket(packet.data));
+      case 'pong':
+        return this.#pong(connectionId);
+      case 'ping':
+        throw new ProtocolError('forced close', 'in Engine.IO v4 it is the server that pings');
+      case 'binary':
+        throw new ProtocolError('parse error', 'binary data without a packet that announces it');
+      default:
+        // A WebSocket says goodbye by closing: neither side acts on `close`, `upgrade` or `noop` here.
+        return;
+    }
+  }
+
+  async #pong(connectionId: string): Promise<void> {
+    const { clock, config, store } = this.#bus;
+    if (!config.trackPongs) return;
+    await store.touchSlot(connectionId, slotOf(connectionId, config.pingIntervalMinutes), clock.now());
+  }
+
+  async #message(connectionId: string, packet: SocketPacket): Promise<void> {
+    const connection = await this.#bus.store.connection(connectionId);
+    if (connection === undefined || !connection.open) return;
+    if (packet.type === PacketType.CONNECT) return this.#connect(connection, packet);
+    const socketId = Object.hasOwn(connection.namespaces, packet.namespace)
+      ? connection.namespaces[packet.namespace]
+      : undefined;
+    if (socketId === undefined) {
+      if (this.#justLeft(connection, packet.namespace)) return;
+      throw new ProtocolError('forced close', 'a packet for a namespace that the connection has not joined');
+    }
+    const ref = {
+      namespace: packet.namespace,
+      id: socketId,
+      connectionId,
+      connectedAt: connection.connectedAt,
+    };
+    switch (packet.type) {
+      case PacketType.DISCONNECT:
+        return this.#lifecycle.leaveNamespace(ref);
+      case PacketType.EVENT:
+      case PacketType.BINARY_EVENT:
+        return this.#event(connection, ref, packet);
+      case PacketType.ACK:
+      case PacketType.BINARY_ACK:
+        return;
+      default:
+        throw new ProtocolError('forced close', 'a packet type that only a server sends');
+    }
+  }
+
+  async #connect(connection: Connection, packet: SocketPacket): Promise<void> {
+    const outcome = await this.#lifecycle.connectNamespace(connection, packet.namespace, packet.data);
+    if (outcome === 'violation')
+      throw new ProtocolError('forced close', 'a second CONNECT to a joined namespace');
+  }
+
+  #justLeft(connection: Connection, namespace: string): boolean {
+    const left = Object.hasOwn(connection.left, namespace) ? connection.left[namespace] : undefined;
+    return left !== undefined && this.#bus.clock.now() - left < LEFT_GRACE_MS;
+  }
+
+  async #event(
+    connection: Connection,
+    ref: { readonly namespace: string; readonly id: string },
+    packet: SocketPacket,
+  ): Promise<void> {
+    const record = await this.#openSocket(connection, ref);
+    if (record === undefined) return;
+    const session = new SocketSession(this.#bus, record, this.#lifecycle);
+    const [event, payload] = eventArguments(packet);
+    const acknowledgement = await this.#run(session, event, payload);
+    if (packet.id !== undefined && !session.ended) {
+      await session.emitSelf(ackFrames(packet.namespace, packet.id, [acknowledgement]));
+    }
+    await this.#lifecycle.reap(session.gone);
+  }
+
+  /** The socket of an event. A frame on a pending socket proves that its CONNECT reply arrived. */
+  async #openSocket(connection: Connection, key: SocketKey): Promise<SocketRecord | undefined> {
+    const { store } = this.#bus;
+    let record = await store.socket(key);
+    if (record?.state === 'pending') {
+      await this.#lifecycle.opened(record);
+      record = await store.socket(key);
+    }
+    return record?.state === 'open' && record.connectionId === connection.id ? record : undefined;
+  }
+
+  /** Runs the event's handler; what it returns, or how it failed, is the acknowledgement. */
+  async #run(session: SocketSession, event: string, payload: unknown): Promise<Acknowledgement> {
+    const found = this.#bus.registry.clientEvent(session.record.namespace, event);
+    if (found === undefined) {
+      // Socket.IO ignores an event nobody listens to; who asked for an acknowledgement is told.
+      return refusal(new BusError('not_found', `no application handles the event ${event}`));
+    }
+    try {
+      return await this.#runHandler(session, found.application, found.definition, payload);
+    } catch (cause) {
+      const error = asBusError(cause);
+      if (error.code === 'internal') this.#bus.log.error('a handler failed', { event, error: cause });
+      await reportFailure(session, found.application, { event, payload, error }).catch((failure: unknown) =>
+        this.#bus.log.error('a failure could not be reported', { event, error: failure }),
+      );
+      return refusal(error);
+    }
+  }
+
+  async #runHandler(
+    session: SocketSession,
+    application: Application,
+    definition: ClientEvent,
+    payload: unknown,
+  ): Promise<Acknowledgement> {
+    const parsed = definition.payload === undefined ? payload : parsePayload(definition.payload, payload);
+    const context = appContext(this.#bus, application);
+    const answer = await runApplication(session, application, (socket) =>
+      definition.handle(socket, parsed, context),
+    );
+    return answer ?? { ok: true };
+  }
+
+  async #violation(connectionId: string, error: ProtocolError): Promise<void> {
+    this.#bus.log.info('protocol violation, closing the connection', {
+      connectionId,
+      reason: error.reason,
+      cause: error.message,
+    });
+    try {
+      await this.#lifecycle.close(connectionId);
+    } catch (failure) {
+      this.#bus.log.error('a connection could not be cleaned up', { connectionId, error: failure });
+    }
+  }
+}
+
+function refusal(error: BusError): Acknowledgement {
+  const { code, message, field } = error;
+  return { ok: false, error: field === undefined ? { code, message } : { code, message, field } };
+}
+
+/** The parser has checked that an event's data is an array that begins with its name. */
+function eventArguments(packet: SocketPacket): [event: string, payload: unknown] {
+  const [event, payload] = packet.data as [unknown, unknown];
+  return [String(event), payload];
+}

@@ -1,0 +1,25 @@
+/** Identifiers and how they look. */
+import { invalidPayload } from './errors.ts';
+import type { Random } from './ports.ts';
+
+/** 15 random bytes are 20 characters of base64url, the form of Socket.IO's own ids. */
+export const ID_BYTES = 15;
+const ID_FORM = /^[A-Za-z0-9_-]{20}$/;
+const MAX_ROOM_BYTES = 2_048;
+
+export function newId(random: Random): string {
+  return Buffer.from(random.bytes(ID_BYTES)).toString('base64url');
+}
+
+/** Whether a room's name could be a socket's own room. */
+export function looksLikeSocketId(name: string): boolean {
+  return ID_FORM.test(name);
+}
+
+/** @throws BusError for a name that no key can be made of: empty, over 2 KB, or not well-formed Unicode. */
+export function checkRoomName(room: string): void {
+  if (room === '') throw invalidPayload('a room needs a name', 'room');
+  if (!room.isWellFormed()) throw invalidPayload('a room name must be well-formed Unicode', 'room');
+  if (Buffer.byteLength(room) > MAX_ROOM_BYTES)
+    throw invalidPayload(`a room name must not exceed ${MAX_ROOM_BYTES} bytes`, 'room');
+}

@@ -1,0 +1,49 @@
+/** Packets the server sends, as frames. */
+import { MAX_PACKET_BYTES } from '../contract/publish.ts';
+import { PacketType, socketFrames } from '../protocol/socket-packet.ts';
+import { invalidPayload } from './errors.ts';
+
+/**
+ * An event's frames.
+ * @throws BusError `invalid_payload` where a frame exceeds 128 KB, which API Gateway would refuse with 413.
+ */
+export function eventFrames(namespace: string, event: string, args: readonly unknown[]): string[] {
+  const frames = socketFrames({ type: PacketType.EVENT, namespace, data: [event, ...args] });
+  checkSize(frames);
+  return frames;
+}
+
+export function ackFrames(namespace: string, id: number, args: readonly unknown[]): string[] {
+  const frames = socketFrames({ type: PacketType.ACK, namespace, id, data: args });
+  checkSize(frames);
+  return frames;
+}
+
+export function connectFrame(namespace: string, sid: string): string {
+  return single({ type: PacketType.CONNECT, namespace, data: { sid } });
+}
+
+export function connectErrorFrame(namespace: string, message: string, data?: unknown): string {
+  return single({
+    type: PacketType.CONNECT_ERROR,
+    namespace,
+    data: data === undefined ? { message } : { message, data },
+  });
+}
+
+export function disconnectFrame(namespace: string): string {
+  return single({ type: PacketType.DISCONNECT, namespace });
+}
+
+function single(packet: Parameters<typeof socketFrames>[0]): string {
+  return socketFrames(packet).join('');
+}
+
+function checkSize(frames: readonly string[]): void {
+  for (const frame of frames) {
+    const bytes = Buffer.byteLength(frame);
+    if (bytes > MAX_PACKET_BYTES) {
+      throw invalidPayload(`the encoded packet is ${bytes} bytes, more than ${MAX_PACKET_BYTES}`, 'args');
+    }
+  }
+}

@@ -1,0 +1,22 @@
+/** The part of the bus that applications may use. */
+export type {
+  Acknowledgement,
+  Answer,
+  AnyBroadcast,
+  AnyNamespace,
+  AnySocket,
+  AppContext,
+  Application,
+  Authentication,
+  AuthOutcome,
+  BackendCall,
+  ClientEvent,
+  Credentials,
+  Failure,
+  RemoteSocket,
+  RoomKind,
+  Schema,
+  Settings,
+} from './application.ts';
+export { BusError, invalidPayload, SecretError } from './errors.ts';
+export type { Handshake, Json, Log, Millis } from './ports.ts';

@@ -1,0 +1,91 @@
+import type { Application, ClientEvent, RoomKind, Settings } from './application.ts';
+
+/** The applications of a deployment do not fit together, or one is not a definition. */
+export class ApplicationError extends Error {
+  readonly code = 'invalid_application';
+  readonly retryable = false;
+
+  constructor(message: string) {
+    super(message);
+    this.name = 'ApplicationError';
+  }
+}
+
+export interface RoomOwner {
+  readonly application: Application;
+  readonly prefix: string;
+  readonly kind: RoomKind;
+}
+
+/** Who owns which namespace, event and room prefix. */
+export class Registry {
+  readonly applications: readonly Application[];
+  readonly #byNamespace = new Map<string, Application[]>();
+
+  /** @throws ApplicationError where two applications claim one name, or one event or prefix of a namespace. */
+  constructor(applications: readonly Application[]) {
+    this.applications = applications;
+    const names = new Set<string>();
+    for (const application of applications) {
+      if (names.has(application.name))
+        throw new ApplicationError(`two applications are named ${application.name}`);
+      names.add(application.name);
+      const neighbours = this.#byNamespace.get(application.namespace) ?? [];
+      for (const neighbour of neighbours) refuseOverlap(application, neighbour);
+      this.#byNamespace.set(application.namespace, [...neighbours, application]);
+    }
+  }
+
+  application(name: string): Application | undefined {
+    return this.applications.find((application) => application.name === name);
+  }
+
+  /** Undefined where nobody lives: Socket.IO's `Invalid namespace`. */
+  namespace(namespace: string): readonly Application[] | undefined {
+    return this.#byNamespace.get(namespace);
+  }
+
+  clientEvent(
+    namespace: string,
+    event: string,
+  ): { readonly application: Application; readonly definition: ClientEvent } | undefined {
+    for (const application of this.#byNamespace.get(namespace) ?? []) {
+      if (!Object.hasOwn(application.clientEvents, event)) continue;
+      const definition = application.clientEvents[event];
+      if (definition !== undefined) return { application, definition };
+    }
+    return undefined;
+  }
+
+  /** The application that declared the longest prefix of this room's name. */
+  roomOwner(namespace: string, room: string): RoomOwner | undefined {
+    let owner: RoomOwner | undefined;
+    for (const application of this.#byNamespace.get(namespace) ?? []) {
+      for (const [prefix, kind] of Object.entries(application.rooms)) {
+        if (room.startsWith(prefix) && prefix.length > (owner?.prefix.length ?? -1))
+          owner = { application, prefix, kind };
+      }
+    }
+    return owner;
+  }
+
+  /** The union of the applications' allowed origins (design D12). */
+  origins(settings: Settings): Set<string> {
+    return new Set(this.applications.flatMap((application) => application.origins?.(settings) ?? []));
+  }
+}
+
+function refuseOverlap(one: Application, other: Application): void {
+  for (const event of Object.keys(one.clientEvents)) {
+    if (Object.hasOwn(other.clientEvents, event)) {
+      throw new ApplicationError(`${one.name} and ${other.name} both handle ${event} on ${one.namespace}`);
+    }
+  }
+  for (const prefix of Object.keys(one.rooms)) {
+    if (Object.hasOwn(other.rooms, prefix)) {
+      throw new ApplicationError(
+        `${one.name} and ${other.name} both own the rooms ${prefix}* on ${one.namespace}`,
+      );
+    }
+  }
+}

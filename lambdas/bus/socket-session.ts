@@ -1,0 +1,444 @@
+/** A socket while one invocation works with it: what applications call `socket`. */
+import type { AnyBroadcast, AnyNamespace, AnySocket, Application, RemoteSocket } from './application.ts';
+import { audience, broadcast, type Found } from './broadcast.ts';
+import { appContext, type Bus } from './context.ts';
+import { deliver } from './delivery.ts';
+import { BusError, invalidPayload } from './errors.ts';
+import { checkRoomName, looksLikeSocketId } from './names.ts';
+import { eventFrames } from './packets.ts';
+import { checkServerEvent } from './payloads.ts';
+import type { Json, SocketRecord, SocketRef } from './ports.ts';
+
+/** How long a missing prerequisite is waited for before a handler refuses (design D13). */
+const PREREQUISITE_MS = 500;
+const PREREQUISITE_STEP_MS = 25;
+
+/** How a session ends a socket; given by the lifecycle, which knows the write order. */
+export interface SocketEnder {
+  disconnectSocket(socket: SocketRef, close: boolean): Promise<void>;
+}
+
+/**
+ * The effects of one invocation on one socket, in the order the handlers asked for them: an emit that was not
+ * awaited still goes out before the next one and before the acknowledgement.
+ */
+export class SocketSession {
+  readonly bus: Bus;
+  readonly gone: Found[] = [];
+  readonly #ender: SocketEnder;
+  #record: SocketRecord;
+  #tail: Promise<unknown> = Promise.resolve();
+  #ended = false;
+
+  constructor(bus: Bus, record: SocketRecord, ender: SocketEnder) {
+    this.bus = bus;
+    this.#record = record;
+    this.#ender = ender;
+  }
+
+  get record(): SocketRecord {
+    return this.#record;
+  }
+
+  get ref(): SocketRef {
+    const { namespace, id, connectionId, connectedAt } = this.#record;
+    return { namespace, id, connectionId, connectedAt };
+  }
+
+  /** Whether the server disconnected the socket in this session. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Runs an effect after those before it. Its failure is the caller's; it never becomes an unhandled rejection. */
+  enqueue<T>(effect: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(effect);
+    this.#tail = result.catch((error: unknown) => {
+      if (!(error instanceof BusError)) this.bus.log.error('an effect failed', { error });
+    });
+    return result;
+  }
+
+  async settled(): Promise<void> {
+    let tail: Promise<unknown>;
+    do {
+      tail = this.#tail;
+      await tail;
+    } while (tail !== this.#tail);
+  }
+
+  async emitSelf(frames: readonly string[], volatile = false): Promise<void> {
+    const outcome = await deliver(this.bus, this.#record.connectionId, frames, { volatile });
+    if (outcome !== 'posted')
+      this.bus.log.debug('an event did not reach its socket', { socketId: this.#record.id, outcome });
+  }
+
+  async join(rooms: readonly string[]): Promise<void> {
+    const fresh = rooms.filter((room) => this.#record.rooms[room] === undefined);
+    if (fresh.length === 0) return;
+    const at = this.bus.clock.now();
+    const outcome = await this.bus.store.join(this.ref, fresh, at);
+    if (outcome === 'full')
+      throw new BusError('rate_limited', 'the socket is in too many rooms', { retryable: false });
+    if (outcome === 'closed') throw new BusError('not_found', 'the socket is closed');
+    const joined = Object.fromEntries(fresh.map((room) => [room, at]));
+    this.#record = { ...this.#record, rooms: { ...this.#record.rooms, ...joined } };
+  }
+
+  async leave(room: string): Promise<void> {
+    await this.bus.store.leave(this.ref, [room]);
+    const { [room]: _left, ...rooms } = this.#record.rooms;
+    this.#record = { ...this.#record, rooms };
+  }
+
+  async disconnect(close: boolean): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    await this.#ender.disconnectSocket(this.ref, close);
+  }
+
+  /** Reads the socket again; false where it is gone. */
+  async refresh(): Promise<boolean> {
+    const record = await this.bus.store.socket(this.#record);
+    if (record === undefined || record.state === 'closed') return false;
+    this.#record = record;
+    return true;
+  }
+}
+
+/** The `socket` of one application. */
+export class ApplicationSocket implements AnySocket {
+  readonly #session: SocketSession;
+  readonly #application: Application;
+  /** The application's data as it was read, for finding out what changed. */
+  #saved: Record<string, string>;
+  readonly data: Record<string, Json>;
+  readonly nsp: AnyNamespace;
+
+  constructor(session: SocketSession, application: Application) {
+    this.#session = session;
+    this.#application = application;
+    this.data = dataOf(application, session.record.data);
+    this.#saved = serialised(this.data);
+    this.nsp = new NamespaceBroadcast(session, application, { rooms: [], except: [], volatile: false });
+  }
+
+  get id(): string {
+    return this.#session.record.id;
+  }
+
+  get handshake(): SocketRecord['handshake'] {
+    return this.#session.record.handshake;
+  }
+
+  get identity(): Json | undefined {
+    return this.#session.record.identities[this.#application.name];
+  }
+
+  get rooms(): ReadonlySet<string> {
+    return new Set([this.id, ...Object.keys(this.#session.record.rooms)]);
+  }
+
+  get broadcast(): AnyBroadcast {
+    return this.#others([], []);
+  }
+
+  get volatile(): AnyBroadcast {
+    return new SelfBroadcast((event, args) => this.#emitSelf(event, args, true), this);
+  }
+
+  to(room: string | readonly string[]): AnyBroadcast {
+    return this.#others(list(room), []);
+  }
+
+  in(room: string | readonly string[]): AnyBroadcast {
+    return this.to(room);
+  }
+
+  except(room: string | readonly string[]): AnyBroadcast {
+    return this.#others([], list(room));
+  }
+
+  emit(event: string, ...args: readonly unknown[]): Promise<void> {
+    return this.#emitSelf(event, args, false);
+  }
+
+  /** @throws BusError `forbidden` for a room of another application, or one that the room kind refuses. */
+  join(room: string | readonly string[]): Promise<void> {
+    return this.#session.enqueue(async () => {
+      const rooms = list(room);
+      for (const name of rooms) await this.#checkJoin(name);
+      await this.#session.join(rooms);
+    });
+  }
+
+  leave(room: string): Promise<void> {
+    ownedRoom(this.#session.bus, this.#application, room);
+    return this.#session.enqueue(() => this.#session.leave(room));
+  }
+
+  disconnect(close = false): Promise<void> {
+    return this.#session.enqueue(() => this.#session.disconnect(close));
+  }
+
+  async eventually(predicate: () => boolean): Promise<boolean> {
+    const { clock } = this.#session.bus;
+    for (const deadline = clock.now() + PREREQUISITE_MS; ; ) {
+      if (predicate()) return true;
+      if (clock.now() >= deadline) return false;
+      await clock.sleep(PREREQUISITE_STEP_MS);
+      if (!(await this.#session.refresh())) return false;
+      this.#takeFresh();
+    }
+  }
+
+  /** Writes what the handler changed. */
+  async save(): Promise<void> {
+    const now = serialised(this.data);
+    const key = (name: string): string => `${this.#application.name}:${name}`;
+    const changed = Object.keys(now).filter((name) => now[name] !== this.#saved[name]);
+    const removed = Object.keys(this.#saved).filter((name) => now[name] === undefined);
+    if (changed.length === 0 && removed.length === 0) return;
+    this.#saved = now;
+    await this.#session.bus.store.saveData(
+      this.#session.ref,
+      Object.fromEntries(changed.map((name) => [key(name), this.data[name] ?? null])),
+      removed.map(key),
+    );
+  }
+
+  #emitSelf(event: string, args: readonly unknown[], volatile: boolean): Promise<void> {
+    const frames = checkedFrames(this.#application, event, args);
+    return this.#session.enqueue(() => this.#session.emitSelf(frames, volatile));
+  }
+
+  #others(rooms: readonly string[], except: readonly string[]): AnyBroadcast {
+    for (const room of rooms) addressableRoom(this.#session.bus, this.#application, room);
+    return new NamespaceBroadcast(this.#session, this.#application, {
+      rooms,
+      except: [this.id, ...except],
+      volatile: false,
+    });
+  }
+
+  async #checkJoin(room: string): Promise<void> {
+    const owner = ownedRoom(this.#session.bus, this.#application, room);
+    const allowed = await owner.kind.canJoin?.(this, room.slice(owner.prefix.length));
+    if (allowed !== true) throw new BusError('forbidden', `the room ${room} is not open to this socket`);
+  }
+
+  /** Takes over keys that another invocation saved meanwhile, except those changed here. */
+  #takeFresh(): void {
+    const fresh = dataOf(this.#application, this.#session.record.data);
+    for (const [name, value] of Object.entries(fresh)) {
+      const mine = Object.hasOwn(this.data, name) ? JSON.stringify(this.data[name]) : undefined;
+      if (mine !== this.#saved[name]) continue;
+      this.data[name] = value;
+      this.#saved[name] = JSON.stringify(value);
+    }
+  }
+}
+
+interface BroadcastState {
+  readonly rooms: readonly string[];
+  readonly except: readonly string[];
+  readonly volatile: boolean;
+}
+
+/** Emits to many sockets of one namespace on behalf of one application. */
+export class NamespaceBroadcast implements AnyNamespace {
+  readonly #effects: Effects;
+  readonly #application: Application;
+  readonly #state: BroadcastState;
+
+  constructor(effects: Effects, application: Application, state: BroadcastState) {
+    this.#effects = effects;
+    this.#application = application;
+    this.#state = state;
+  }
+
+  get name(): string {
+    return this.#application.namespace;
+  }
+
+  get volatile(): AnyBroadcast {
+    return this.#with({ volatile: true });
+  }
+
+  /** @throws BusError `forbidden` for a room of another application. */
+  to(room: string | readonly string[]): AnyBroadcast {
+    for (const name of list(room)) addressableRoom(this.#effects.bus, this.#application, name);
+    return this.#with({ rooms: [...this.#state.rooms, ...list(room)] });
+  }
+
+  in(room: string | readonly string[]): AnyBroadcast {
+    return this.to(room);
+  }
+
+  except(room: string | readonly string[]): AnyBroadcast {
+    return this.#with({ except: [...this.#state.except, ...list(room)] });
+  }
+
+  emit(event: string, ...args: readonly unknown[]): Promise<void> {
+    const frames = checkedFrames(this.#application, event, args);
+    const { bus, gone } = this.#effects;
+    return this.#effects.enqueue(async () => {
+      const target = { namespace: this.name, rooms: this.#state.rooms, except: this.#state.except };
+      const report = await broadcast(bus, target, frames, { volatile: this.#state.volatile });
+      gone.push(...report.gone);
+      bus.log.debug('broadcast', {
+        event,
+        audience: report.audience,
+        posted: report.posted,
+        failed: report.failed,
+      });
+    });
+  }
+
+  async fetchSockets(room?: string): Promise<RemoteSocket[]> {
+    const { bus } = this.#effects;
+    const rooms = room === undefined ? this.#state.rooms : [room];
+    const found = await audience(bus, { namespace: this.name, rooms, except: this.#state.except });
+    const records = await bus.store.sockets(found.map(({ id }) => ({ namespace: this.name, id })));
+    return records
+      .filter((record) => record.state === 'open')
+      .map((record) => ({
+        id: record.id,
+        handshake: record.handshake,
+        rooms: new Set([record.id, ...Object.keys(record.rooms)]),
+        data: dataOf(this.#application, record.data),
+        identity: record.identities[this.#application.name],
+      }));
+  }
+
+  #with(change: Partial<BroadcastState>): NamespaceBroadcast {
+    return new NamespaceBroadcast(this.#effects, this.#application, { ...this.#state, ...change });
+  }
+}
+
+/** Where broadcasts run: a socket's session, or a backend call that has no socket. */
+export interface Effects {
+  readonly bus: Bus;
+  readonly gone: Found[];
+  enqueue<T>(effect: () => Promise<T>): Promise<T>;
+}
+
+/** `socket.volatile.emit(…)`: to the socket itself, one try. */
+class SelfBroadcast implements AnyBroadcast {
+  readonly #emit: (event: string, args: readonly unknown[]) => Promise<void>;
+  readonly #socket: ApplicationSocket;
+
+  constructor(emit: (event: string, args: readonly unknown[]) => Promise<void>, socket: ApplicationSocket) {
+    this.#emit = emit;
+    this.#socket = socket;
+  }
+
+  get volatile(): AnyBroadcast {
+    return this;
+  }
+
+  to(room: string | readonly string[]): AnyBroadcast {
+    return this.#socket.to(room).volatile;
+  }
+
+  in(room: string | readonly string[]): AnyBroadcast {
+    return this.to(room);
+  }
+
+  except(room: string | readonly string[]): AnyBroadcast {
+    return this.#socket.except(room).volatile;
+  }
+
+  emit(event: string, ...args: readonly unknown[]): Promise<void> {
+    return this.#emit(event, args);
+  }
+}
+
+/**
+ * Runs what an application does with a socket, then everything it left under way, then saves its data.
+ * The application's own failure comes out after that.
+ */
+export async function runApplication<T>(
+  session: SocketSession,
+  application: Application,
+  run: (socket: ApplicationSocket) => Promise<T> | T,
+): Promise<T> {
+  const socket = new ApplicationSocket(session, application);
+  try {
+    return await run(socket);
+  } finally {
+    await session.settled();
+    if (!session.ended) await socket.save();
+  }
+}
+
+/** The default way to tell a client of a failure (the contract's general rules). */
+export async function reportFailure(
+  session: SocketSession,
+  application: Application,
+  failure: { readonly event: string; readonly payload: unknown; readonly error: BusError },
+): Promise<void> {
+  const { bus } = session;
+  await runApplication(session, application, async (socket) => {
+    if (application.onError !== undefined) {
+      await application.onError(socket, failure, appContext(bus, application));
+      return;
+    }
+    const { message, code } = failure.error;
+    const timestamp = new Date(bus.clock.now()).toISOString();
+    const body = { message, code, event: failure.event, timestamp };
+    await session.enqueue(() => session.emitSelf(eventFrames(application.namespace, 'error', [body])));
+  });
+}
+
+function checkedFrames(application: Application, event: string, args: readonly unknown[]): string[] {
+  checkServerEvent(application, event, args);
+  return eventFrames(application.namespace, event, args);
+}
+
+/** @throws BusError where the room belongs to nobody, or to another application of the namespace. */
+function ownedRoom(bus: Bus, application: Application, room: string) {
+  checkRoomName(room);
+  const owner = bus.registry.roomOwner(application.namespace, room);
+  if (owner === undefined || owner.application !== application) {
+    throw new BusError('forbidden', `the room ${room} does not belong to ${application.name}`);
+  }
+  return owner;
+}
+
+/** Own rooms, and any socket's own room, may be emitted to. */
+function addressableRoom(bus: Bus, application: Application, room: string): void {
+  checkRoomName(room);
+  const owner = bus.registry.roomOwner(application.namespace, room);
+  if (owner === undefined && looksLikeSocketId(room)) return;
+  if (owner?.application !== application) {
+    throw new BusError('forbidden', `the room ${room} does not belong to ${application.name}`);
+  }
+}
+
+function list(room: string | readonly string[]): readonly string[] {
+  return typeof room === 'string' ? [room] : room;
+}
+
+function dataOf(application: Application, data: SocketRecord['data']): Record<string, Json> {
+  const prefix = `${application.name}:`;
+  return Object.fromEntries(
+    Object.entries(data).flatMap(([key, value]) =>
+      key.startsWith(prefix) ? [[key.slice(prefix.length), value]] : [],
+    ),
+  );
+}
+
+function serialised(data: Readonly<Record<string, Json>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(data).flatMap(([key, value]) =>
+      value === undefined ? [] : [[key, jsonText(key, value)]],
+    ),
+  );
+}
+
+function jsonText(key: string, value: unknown): string {
+  const text: string | undefined = JSON.stringify(value);
+  if (text === undefined) throw invalidPayload('socket.data holds JSON values only', `data.${key}`);
+  return text;
+}

@@ -1,0 +1,114 @@
+/**
+ * The publish contract (design D8): what a backend sends to the `publish` function, by Lambda invoke, HTTP or
+ * EventBridge, and what it gets back. One schema, shared by the function and by everything that calls it.
+ */
+import * as z from 'zod/mini';
+
+/** Largest encoded packet: API Gateway's message payload quota, 128 KB. Not adjustable (WebSocket quotas page). */
+export const MAX_PACKET_BYTES = 131_072;
+/** Rooms of one publish; later one transaction writes a log row for each, and a transaction holds 100 items. */
+export const MAX_ROOMS_PER_PUBLISH = 90;
+/** Longest room or namespace name in UTF-8 bytes; names are hashed into keys, so this only bounds the rows. */
+export const MAX_NAME_BYTES = 2_048;
+
+/** Names Socket.IO keeps for itself (`socket.io-parser`, RESERVED_EVENTS); a client would refuse the packet. */
+export const RESERVED_EVENTS: ReadonlySet<string> = new Set([
+  'connect',
+  'connect_error',
+  'disconnect',
+  'disconnecting',
+  'newListener',
+  'removeListener',
+]);
+
+const utf8 = new TextEncoder();
+
+/** A name that survives UTF-8: a lone surrogate would be replaced, and two names would share one key. */
+const name = () =>
+  z.string().check(
+    z.minLength(1, 'must not be empty'),
+    z.refine((value) => value.isWellFormed(), 'must be well-formed Unicode'),
+    z.refine(
+      (value) => utf8.encode(value).length <= MAX_NAME_BYTES,
+      `must not exceed ${MAX_NAME_BYTES} bytes`,
+    ),
+  );
+
+export const roomName = name;
+export const namespaceName = () =>
+  name().check(z.refine((value) => value.startsWith('/'), 'must begin with a slash'));
+export const eventName = () =>
+  z.string().check(
+    z.minLength(1, 'must not be empty'),
+    z.refine((value) => !RESERVED_EVENTS.has(value), 'is a name reserved by Socket.IO'),
+  );
+
+const rooms = () =>
+  z._default(
+    z
+      .array(roomName())
+      .check(z.maxLength(MAX_ROOMS_PER_PUBLISH, `must not exceed ${MAX_ROOMS_PER_PUBLISH} rooms`)),
+    [],
+  );
+
+export const emitRequestSchema = z.object({
+  op: z.literal('emit'),
+  namespace: z._default(namespaceName(), '/'),
+  /** Empty: the whole namespace. A socket id is a room too. */
+  rooms: rooms(),
+  except: rooms(),
+  event: eventName(),
+  /** JSON values; binary ones are Socket.IO placeholders (`{ _placeholder: true, num }`) into `attachments`. */
+  args: z._default(z.array(z.json()), []),
+  /** Base64 of each binary value, in the order of its placeholder number. */
+  attachments: z.optional(z.array(z.base64()).check(z.maxLength(10, 'must not exceed 10 attachments'))),
+  flags: z._default(z.object({ volatile: z.optional(z.boolean()) }), {}),
+  id: z.optional(z.string().check(z.minLength(1), z.maxLength(256))),
+});
+
+export const appRequestSchema = z.object({
+  op: z.literal('app'),
+  app: z.string().check(z.minLength(1)),
+  call: z.string().check(z.minLength(1)),
+  args: z._default(z.array(z.json()), []),
+});
+
+export const publishRequestSchema = z.discriminatedUnion('op', [emitRequestSchema, appRequestSchema]);
+
+export type EmitRequest = z.output<typeof emitRequestSchema>;
+export type PublishRequest = z.output<typeof publishRequestSchema>;
+/** What a caller writes: defaults may be left out. */
+export type PublishRequestInput = z.input<typeof publishRequestSchema>;
+
+const count = z.nullable(z.number());
+
+/** Numbers are null where they are not known when the answer is given. */
+export const emitResultSchema = z.object({
+  ok: z.literal(true),
+  id: z.string(),
+  offset: z.nullable(z.string()),
+  audience: count,
+  posted: count,
+  gone: count,
+  failed: count,
+  ranges: z.number(),
+});
+
+export const callResultSchema = z.object({ ok: z.literal(true), result: z.unknown() });
+
+export const errorResultSchema = z.object({
+  ok: z.literal(false),
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    field: z.optional(z.string()),
+    retryable: z.optional(z.boolean()),
+  }),
+});
+
+export const publishResultSchema = z.union([emitResultSchema, callResultSchema, errorResultSchema]);
+
+export type EmitResult = z.output<typeof emitResultSchema>;
+export type CallResult = z.output<typeof callResultSchema>;
+export type ErrorResult = z.output<typeof errorResultSchema>;
+export type PublishResult = EmitResult | CallResult | ErrorResult;

@@ -1,0 +1,17 @@
+import { messageEventSchema } from './wiring/events.ts';
+import { createServer } from './wiring/server.ts';
+
+const server = createServer();
+
+/** `$default`: one frame of a client. Never throws: API Gateway's error frame would drop the client. */
+export async function handler(event: unknown): Promise<{ statusCode: number }> {
+  const parsed = messageEventSchema.safeParse(event);
+  if (!parsed.success) {
+    server.log.error('not a message event of API Gateway', { issues: parsed.error.issues });
+    return { statusCode: 200 };
+  }
+  const { connectionId, requestId } = parsed.data.requestContext;
+  server.log.forRequest({ requestId, connectionId });
+  await server.messages.handle(connectionId, parsed.data.body);
+  return { statusCode: 200 };
+}

@@ -1,0 +1,84 @@
+/** Socket.IO v5 packets as Engine.IO text frames, over the official parser. */
+import { Decoder, Encoder, type Packet, PacketType } from 'socket.io-parser';
+import { ProtocolError } from './protocol-error.ts';
+
+export { PacketType };
+
+/** A packet a client sent that needs no binary attachment. */
+export interface SocketPacket {
+  readonly type: PacketType;
+  readonly namespace: string;
+  readonly id?: number;
+  readonly data?: unknown;
+}
+
+const encoder = new Encoder();
+
+/**
+ * The frames of a packet, in the order they must reach the client. Binary values travel as `b<base64>` text
+ * frames after the packet, because API Gateway posts text only; the stock client decodes both forms.
+ */
+export function socketFrames(packet: SocketPacket): string[] {
+  const encoded = encoder.encode({
+    type: packet.type,
+    nsp: packet.namespace,
+    ...(packet.data === undefined ? {} : { data: packet.data }),
+    ...(packet.id === undefined ? {} : { id: packet.id }),
+  } as Packet) as readonly (string | Uint8Array)[];
+  return encoded.map((part) =>
+    typeof part === 'string'
+      ? `4${part}`
+      : `b${Buffer.from(part.buffer, part.byteOffset, part.byteLength).toString('base64')}`,
+  );
+}
+
+/**
+ * Decodes the text after an Engine.IO message prefix.
+ * @throws ProtocolError for junk, and for packets with binary attachments: header and attachments reach Lambda as
+ *   separate, unordered invocations (design D13), so they cannot be put together here.
+ */
+export function decodeSocketPacket(text: string): SocketPacket {
+  const decoded: Packet[] = [];
+  const decoder = new Decoder();
+  decoder.on('decoded', (packet: Packet) => decoded.push(packet));
+  try {
+    decoder.add(text);
+  } catch (cause) {
+    throw new ProtocolError('parse error', 'the message is not a Socket.IO packet', { cause });
+  }
+  const packet = decoded[0];
+  if (packet === undefined) {
+    throw new ProtocolError(
+      'parse error',
+      'binary attachments from a client are not supported over WebSocket',
+    );
+  }
+  return {
+    type: packet.type,
+    namespace: packet.nsp,
+    ...(packet.id === undefined ? {} : { id: packet.id }),
+    ...(packet.data === undefined ? {} : { data: packet.data }),
+  };
+}
+
+/**
+ * Puts binary values back in place of their placeholders: the reverse of what an encoder took apart.
+ * @throws ProtocolError where a placeholder names an attachment that is not there.
+ */
+export function withAttachments(values: readonly unknown[], attachments: readonly Uint8Array[]): unknown[] {
+  if (attachments.length === 0) return [...values];
+  let data: unknown[] | undefined;
+  const decoder = new Decoder();
+  decoder.on('decoded', (packet: Packet) => {
+    data = packet.data as unknown[];
+  });
+  try {
+    decoder.add(`5${attachments.length}-${JSON.stringify(['attachments', ...values])}`);
+    for (const attachment of attachments) decoder.add(Buffer.from(attachment));
+  } catch (cause) {
+    throw new ProtocolError('parse error', 'a placeholder names an attachment that is not there', { cause });
+  }
+  if (data === undefined)
+    throw new ProtocolError('parse error', 'the attachments do not fit the placeholders');
+  return data.slice(1);
+}

@@ -1,0 +1,67 @@
+/** The events API Gateway sends, as far as they are read here. */
+import * as z from 'zod/mini';
+
+const headers = z._default(z.record(z.string(), z.optional(z.string())), {});
+const requestContext = z.object({
+  connectionId: z.string(),
+  connectedAt: z.number(),
+  requestId: z.string(),
+  identity: z.optional(z.object({ sourceIp: z.optional(z.string()) })),
+});
+
+export const connectEventSchema = z.object({
+  headers,
+  queryStringParameters: z._default(z.record(z.string(), z.optional(z.string())), {}),
+  requestContext,
+});
+
+export const messageEventSchema = z.object({
+  body: z._default(z.string(), ''),
+  requestContext,
+});
+
+export const disconnectEventSchema = z.object({
+  requestContext: z.extend(requestContext, {
+    disconnectStatusCode: z.optional(z.number()),
+    disconnectReason: z.optional(z.string()),
+  }),
+});
+
+export const openWorkSchema = z.object({
+  v: z.literal(1),
+  connectionId: z.string(),
+  sid: z.string(),
+  connectedAt: z.number(),
+});
+
+/** Payload format 2.0 (HTTP API developer guide, "Lambda proxy integrations"). */
+export const httpEventSchema = z.object({
+  rawPath: z.string(),
+  rawQueryString: z._default(z.string(), ''),
+  headers,
+  cookies: z.optional(z.array(z.string())),
+  body: z.optional(z.string()),
+  isBase64Encoded: z._default(z.boolean(), false),
+  requestContext: z.object({
+    requestId: z.string(),
+    domainName: z.optional(z.string()),
+    http: z.object({ method: z.string(), sourceIp: z.optional(z.string()) }),
+  }),
+});
+
+export type HttpEvent = z.output<typeof httpEventSchema>;
+
+/** Header names as the code reads them: behind multi-level mappings API Gateway lower-cases them, else it does not. */
+export function lowerCased(record: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(record).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name.toLowerCase(), value]],
+    ),
+  );
+}
+
+export function defined(record: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(record).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}

@@ -1,0 +1,80 @@
+/** The ports on AWS, put together once for each instance of a function. */
+
+import { applications } from 'socketbus:applications';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DynamoStore } from '../adapters/dynamo-store.ts';
+import { readEnvironment } from '../adapters/environment.ts';
+import { LambdaWorkers } from '../adapters/lambda-workers.ts';
+import { ManagedSecrets } from '../adapters/managed-secrets.ts';
+import { ManagementWire } from '../adapters/management-wire.ts';
+import { powertoolsLog, type RequestLog } from '../adapters/powertools-log.ts';
+import { systemClock, systemRandom } from '../adapters/system.ts';
+import type { Application } from '../bus/application.ts';
+import type { Bus } from '../bus/context.ts';
+import { Lifecycle } from '../bus/lifecycle.ts';
+import { Messages } from '../bus/messages.ts';
+import { Publisher } from '../bus/publisher.ts';
+import { Registry } from '../bus/registry.ts';
+import { Sweeper } from '../bus/sweeper.ts';
+
+export interface Server {
+  readonly bus: Bus;
+  readonly log: RequestLog;
+  readonly lifecycle: Lifecycle;
+  readonly messages: Messages;
+  readonly publisher: Publisher;
+  readonly sweeper: Sweeper;
+}
+
+/** @throws EnvironmentError, ApplicationError: a deployment that cannot work fails at its first invocation. */
+export function createServer(): Server {
+  const environment = readEnvironment(process.env);
+  const log = powertoolsLog();
+  const registry = new Registry(applications as readonly Application[]);
+  const bus: Bus = {
+    store: new DynamoStore({
+      client: documentClient(),
+      table: environment.BUS_TABLE,
+      clock: systemClock,
+      random: systemRandom,
+      isHot: (namespace, room) => registry.roomOwner(namespace, room)?.kind.hot === true,
+    }),
+    wire: new ManagementWire(environment.CALLBACK_URL, log),
+    workers: new LambdaWorkers(environment.OPEN_FUNCTION ?? ''),
+    clock: systemClock,
+    random: systemRandom,
+    secrets: new ManagedSecrets(environment.SECRET_PREFIX, systemClock),
+    log,
+    registry,
+    config: {
+      pingIntervalMinutes: environment.PING_INTERVAL_MINUTES,
+      pingTimeoutMinutes: environment.PING_TIMEOUT_MINUTES,
+      trackPongs: environment.TRACK_PONGS === 'true',
+      identityMode: environment.IDENTITY,
+      origins: list(environment.ORIGINS),
+      settings: process.env,
+    },
+  };
+  const lifecycle = new Lifecycle(bus);
+  return {
+    bus,
+    log,
+    lifecycle,
+    messages: new Messages(bus, lifecycle),
+    publisher: new Publisher(bus, lifecycle),
+    sweeper: new Sweeper(bus, lifecycle),
+  };
+}
+
+function documentClient(): DynamoDBDocumentClient {
+  const client = new DynamoDBClient({
+    maxAttempts: 4,
+    requestHandler: { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true },
+  });
+  return DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } });
+}
+
+function list(text: string | undefined): string[] {
+  return (text ?? '').split(',').flatMap((part) => (part.trim() === '' ? [] : [part.trim()]));
+}
