@@ -1,0 +1,193 @@
+import { Encoder, PacketType } from 'socket.io-parser';
+import { firstIssue } from '../lambdas/contract/issues.ts';
+import {
+  type EmitResult,
+  MAX_PACKET_BYTES,
+  type PublishRequestInput,
+  publishRequestSchema,
+} from '../lambdas/contract/publish.ts';
+import { PayloadError, PublishError } from './errors.ts';
+import { Publication } from './publication.ts';
+import { lambdaTransport, type Transport } from './transport.ts';
+
+/** Event name → listener, as Socket.IO's own typings write event maps. */
+export type EventMap = { readonly [event: string]: (...args: never[]) => void };
+// biome-ignore lint/suspicious/noExplicitAny: without a map of their own, callers may send any event and arguments
+export type AnyEvents = { readonly [event: string]: (...args: any[]) => void };
+
+export interface EmitterOptions {
+  /**
+   * Name or ARN of the publish function.
+   * @default the environment variable SOCKETBUS_PUBLISH_FUNCTION, else `publish`
+   */
+  readonly functionName?: string;
+  /** @default Lambda invoke of `functionName` */
+  readonly transport?: Transport;
+  /** Told of failures that nobody awaited. @default console.error */
+  readonly onUnseenFailure?: (error: unknown) => void;
+}
+
+interface Target {
+  readonly namespace: string;
+  readonly rooms: readonly string[];
+  readonly except: readonly string[];
+  readonly volatile: boolean;
+}
+
+const EVERYBODY: Target = { namespace: '/', rooms: [], except: [], volatile: false };
+
+/**
+ * Emits from a backend to the sockets of a deployment, with the API of `@socket.io/redis-emitter`. Immutable: `of`,
+ * `to`, `in`, `except` and `volatile` return narrowed copies.
+ */
+export class Emitter<
+  Events extends { readonly [E in keyof Events]: (...args: never[]) => void } = AnyEvents,
+> {
+  readonly #connection: Connection;
+  readonly #target: Target;
+
+  constructor(options: EmitterOptions | Connection = {}, target: Target = EVERYBODY) {
+    this.#connection = options instanceof Connection ? options : new Connection(options);
+    this.#target = target;
+  }
+
+  /** Another namespace; its rooms are chosen anew. */
+  of(namespace: string): Emitter<Events> {
+    return this.#with({ ...EVERYBODY, namespace: namespace.startsWith('/') ? namespace : `/${namespace}` });
+  }
+
+  to(room: string | readonly string[]): Emitter<Events> {
+    return this.#with({ rooms: [...this.#target.rooms, ...list(room)] });
+  }
+
+  in(room: string | readonly string[]): Emitter<Events> {
+    return this.to(room);
+  }
+
+  except(room: string | readonly string[]): Emitter<Events> {
+    return this.#with({ except: [...this.#target.except, ...list(room)] });
+  }
+
+  /** One try per recipient. */
+  get volatile(): Emitter<Events> {
+    return this.#with({ volatile: true });
+  }
+
+  /** Accepted for compatibility: API Gateway decides about compression. */
+  compress(_compress: boolean): Emitter<Events> {
+    return this;
+  }
+
+  /**
+   * Sends an event to the chosen rooms, or to the whole namespace. Resolves when it can no longer be lost.
+   * @throws PayloadError at once where the event, a room or the arguments cannot be sent
+   * @returns a promise that rejects with a PublishError where the deployment refuses it or cannot be reached
+   */
+  emit<Name extends keyof Events & string>(
+    event: Name,
+    ...args: Parameters<Events[Name]>
+  ): Promise<EmitResult> {
+    const { namespace, rooms, except, volatile } = this.#target;
+    const request = checked({
+      op: 'emit',
+      namespace,
+      rooms: [...rooms],
+      except: [...except],
+      event,
+      ...encoded(event, args),
+      ...(volatile ? { flags: { volatile } } : {}),
+    });
+    return this.#connection.publish(request) as Promise<EmitResult>;
+  }
+
+  /** Calls what an application offers its backend; resolves with the call's result. */
+  call(app: string, call: string, ...args: readonly unknown[]): Promise<unknown> {
+    const request = checked({ op: 'app', app, call, args: args as never });
+    return this.#connection
+      .publish(request)
+      .then((answer) => ('result' in answer ? answer.result : undefined));
+  }
+
+  /** Resolves when everything sent so far is settled: before a Lambda returns, because it is frozen then. */
+  flush(): Promise<void> {
+    return this.#connection.flush();
+  }
+
+  #with(change: Partial<Target>): Emitter<Events> {
+    return new Emitter<Events>(this.#connection, { ...this.#target, ...change });
+  }
+}
+
+/** What all copies of an emitter share. */
+class Connection {
+  readonly #transport: Transport;
+  readonly #onUnseenFailure: (error: unknown) => void;
+  readonly #pending = new Set<Promise<unknown>>();
+
+  constructor(options: EmitterOptions) {
+    const functionName = options.functionName ?? process.env.SOCKETBUS_PUBLISH_FUNCTION ?? 'publish';
+    this.#transport = options.transport ?? lambdaTransport({ functionName });
+    this.#onUnseenFailure =
+      options.onUnseenFailure ??
+      ((error) => console.error('socketbus: a publish failed and nobody awaited it', error));
+  }
+
+  publish(
+    request: PublishRequestInput,
+  ): Promise<Exclude<Awaited<ReturnType<Transport['send']>>, { ok: false }>> {
+    const work = this.#transport.send(request).then((answer) => {
+      if (answer.ok) return answer;
+      const { code, message, field, retryable = false } = answer.error;
+      throw new PublishError(code, message, { field, retryable });
+    });
+    this.#pending.add(work);
+    const forget = (): void => {
+      this.#pending.delete(work);
+    };
+    work.then(forget, forget);
+    return Publication.of(work, this.#onUnseenFailure);
+  }
+
+  async flush(): Promise<void> {
+    await Promise.allSettled(this.#pending);
+  }
+}
+
+function list(room: string | readonly string[]): readonly string[] {
+  return typeof room === 'string' ? [room] : room;
+}
+
+/** Takes binary values out of the arguments, as Socket.IO's own encoder does, and checks the size of the packet. */
+function encoded(event: string, args: readonly unknown[]): { args: never[]; attachments?: string[] } {
+  let parts: readonly (string | Uint8Array)[];
+  try {
+    parts = new Encoder().encode({ type: PacketType.EVENT, nsp: '/', data: [event, ...args] });
+  } catch (error) {
+    throw new PayloadError(
+      `args: cannot be encoded: ${error instanceof Error ? error.message : String(error)}`,
+      'args',
+    );
+  }
+  for (const part of parts) {
+    const bytes =
+      typeof part === 'string' ? Buffer.byteLength(part) + 1 : Math.ceil(part.byteLength / 3) * 4 + 1;
+    if (bytes > MAX_PACKET_BYTES) {
+      throw new PayloadError(
+        `args: the encoded packet is ${bytes} bytes, more than ${MAX_PACKET_BYTES}`,
+        'args',
+      );
+    }
+  }
+  const text = String(parts[0]);
+  const [, ...values] = JSON.parse(text.slice(text.indexOf('['))) as [string, ...never[]];
+  if (parts.length === 1) return { args: values };
+  const attachments = parts.slice(1).map((part) => Buffer.from(part as Uint8Array).toString('base64'));
+  return { args: values, attachments };
+}
+
+function checked(request: PublishRequestInput): PublishRequestInput {
+  const parsed = publishRequestSchema.safeParse(request);
+  if (parsed.success) return request;
+  const { field, message } = firstIssue(parsed.error);
+  throw new PayloadError(message, field);
+}

@@ -1,0 +1,33 @@
+/** The call itself is wrong: nothing was sent. Thrown synchronously. */
+export class PayloadError extends TypeError {
+  readonly code = 'invalid_payload';
+  readonly retryable = false;
+  /** Which part of the request is wrong, for example `rooms[1]` or `args`. */
+  readonly field: string;
+
+  constructor(message: string, field: string) {
+    super(message);
+    this.name = 'PayloadError';
+    this.field = field;
+  }
+}
+
+/** The deployment refused the request, or could not be reached. */
+export class PublishError extends Error {
+  readonly code: string;
+  /** Whether the same request may succeed when it is sent again. */
+  readonly retryable: boolean;
+  readonly field: string | undefined;
+
+  constructor(
+    code: string,
+    message: string,
+    options: { readonly retryable: boolean; readonly field?: string | undefined; readonly cause?: unknown },
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'PublishError';
+    this.code = code;
+    this.retryable = options.retryable;
+    this.field = options.field;
+  }
+}
