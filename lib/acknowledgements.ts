@@ -1,9 +1,21 @@
 import { type CfnElement, Stack, Validations } from 'aws-cdk-lib';
-import type { SocketBus } from './socket-bus.ts';
+import type { Functions } from './functions.ts';
+import type { Gateway } from './gateway.ts';
+import type { Heartbeat } from './heartbeat.ts';
+import type { Http } from './http.ts';
+import type { Store } from './store.ts';
+
+/** The constructs of a deployment. */
+export interface Deployment {
+  readonly store: Store;
+  readonly gateway: Gateway;
+  readonly http: Http;
+  readonly functions: Functions;
+  readonly heartbeat: Heartbeat;
+}
 
 /** What rule packs (cdk-nag: AwsSolutions, Serverless) find in a deployment that is so on purpose, and why. */
-export function acknowledgeFindings(bus: SocketBus): void {
-  const { store, gateway, http, functions, heartbeat } = bus;
+export function acknowledgeFindings({ store, gateway, http, functions, heartbeat }: Deployment): void {
   Validations.of(store.bus).acknowledge({
     id: 'AwsSolutions-DDB3',
     reason: 'Every row expires and is about a live connection: there is nothing to restore.',
@@ -34,7 +46,7 @@ export function acknowledgeFindings(bus: SocketBus): void {
       reason: 'A client whose open packet failed has reconnected before anybody could act on the failure.',
     },
     { id: 'Serverless-LambdaTracing', reason: 'A trace for each frame would cost more than handling it.' },
-    ...connectionWildcards(bus),
+    ...connectionWildcards(gateway),
   );
   Validations.of(heartbeat).acknowledge({
     id: 'Serverless-EventBusDLQ',
@@ -43,7 +55,7 @@ export function acknowledgeFindings(bus: SocketBus): void {
 }
 
 /** A function cannot know connection ids in advance; the pack names the finding by the whole ARN. */
-function connectionWildcards({ gateway }: SocketBus) {
+function connectionWildcards(gateway: Gateway) {
   const api = Stack.of(gateway).getLogicalId(gateway.api.node.defaultChild as CfnElement);
   const arn = `arn:<AWS::Partition>:execute-api:<AWS::Region>:<AWS::AccountId>:<${api}>/${gateway.stage.stageName}`;
   return ['POST', 'GET', 'DELETE'].map((method) => ({

@@ -2,7 +2,7 @@ import type { ThrottleSettings } from 'aws-cdk-lib/aws-apigatewayv2';
 import { Code } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 import type { EnvironmentVariables } from '../lambdas/contract/environment.ts';
-import { acknowledgeFindings } from './acknowledgements.ts';
+import { acknowledgeFindings, type Deployment } from './acknowledgements.ts';
 import type { Bundles } from './bundles.ts';
 import { type Configuration, completeConfiguration } from './config.ts';
 import { Functions } from './functions.ts';
@@ -51,7 +51,7 @@ export interface SocketBusProps {
  *
  * @throws {ConfigurationError} with every wrong value of the props
  */
-export class SocketBus extends Construct {
+export class SocketBus extends Construct implements Deployment {
   /** The props with their defaults. */
   readonly configuration: Configuration;
   readonly store: Store;
@@ -100,6 +100,7 @@ export class SocketBus extends Construct {
       ...(settings.frontendUrl && { FRONTEND_URL: settings.frontendUrl }),
       ...(settings.storeCors && { STORE_CORS: settings.storeCors.join(',') }),
       ...(settings.clientOrigin && { CLIENT_ORIGIN: settings.clientOrigin.join(',') }),
+      WS_PATH: settings.wsPath,
       POWERTOOLS_LOG_LEVEL: settings.debug ? 'DEBUG' : 'INFO',
       POWERTOOLS_SERVICE_NAME: 'socketbus',
     };

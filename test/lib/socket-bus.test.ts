@@ -26,7 +26,13 @@ beforeAll(async () => {
 
 afterAll(() => rm(outdir, { recursive: true, force: true }));
 
-const app = () => new App({ outdir: join(outdir, 'assembly'), analyticsReporting: false });
+// The whole template is validated elsewhere, once; it takes seconds.
+const app = () =>
+  new App({
+    outdir: join(outdir, 'assembly'),
+    analyticsReporting: false,
+    builtinCloudFormationValidation: false,
+  });
 
 function busIn(stack: Stack, props: Omit<SocketBusProps, 'bundles'> = {}, id = 'Bus'): SocketBus {
   return new SocketBus(stack, id, { bundles, ...props });

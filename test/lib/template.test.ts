@@ -150,6 +150,7 @@ describe('the functions', () => {
       APPS: 'watch-groups',
       IDENTITY: 'trusted',
       FRONTEND_URL: 'https://app.example',
+      WS_PATH: '/socket.io',
       OPEN_FUNCTION: { Ref: functionNamed('open')[0] },
       POWERTOOLS_LOG_LEVEL: 'INFO',
     });
