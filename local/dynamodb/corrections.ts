@@ -17,6 +17,7 @@ import {
   validations,
 } from './dynalite.ts';
 import { DynamoDbError, validationError } from './errors.ts';
+import { parseCached } from './expression-cache.ts';
 import { answerPage } from './page.ts';
 import type { Range } from './sorted-map.ts';
 import { MemoryStore } from './store.ts';
@@ -122,7 +123,7 @@ function correctLimits(): void {
   validations.validateAttributeValue = (value) =>
     isTooDeep(value) ? tooDeep : original.validateAttributeValue(value);
   validations.validateExpressions = (request) =>
-    oversizedExpression(request) ?? deepValue(request) ?? original.validateExpressions(request);
+    oversizedExpression(request) ?? deepValue(request) ?? parseCached(request, original.validateExpressions);
   db.validateKey = (key, table, schema) =>
     emptyKey(key, table) ??
     (schema === undefined ? original.validateKey(key, table) : original.validateKey(key, table, schema));

@@ -149,8 +149,6 @@ export interface RequestRules {
 }
 
 export interface Validations {
-  /** A deep copy of the members it knows; throws a SerializationException. */
-  readonly checkTypes: (request: Record<string, unknown>, types: MemberTypes) => CheckedRequest;
   /** Throws a ValidationException. */
   readonly checkValidations: (
     request: CheckedRequest,

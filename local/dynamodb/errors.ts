@@ -1,6 +1,7 @@
 /** Errors in the form DynamoDB answers with; dynalite throws and passes the same shape (`statusCode`, `body`). */
 
 const SERVICE = 'com.amazonaws.dynamodb.v20120810#';
+const FRAMEWORK = 'com.amazon.coral.service#';
 const VALIDATION = 'com.amazon.coral.validate#';
 
 export interface ErrorBody extends Record<string, unknown> {
@@ -24,9 +25,11 @@ export class DynamoDbError extends Error {
   }
 }
 
+const FRAMEWORK_CODES = ['UnknownOperationException', 'SerializationException'];
+
 function typeOfCode(code: string): string {
   if (code === 'ValidationException') return VALIDATION + code;
-  return code === 'UnknownOperationException' ? `com.amazon.coral.service#${code}` : SERVICE + code;
+  return (FRAMEWORK_CODES.includes(code) ? FRAMEWORK : SERVICE) + code;
 }
 
 export function validationError(message: string): DynamoDbError {

@@ -7,6 +7,7 @@ import {
   rulesOf,
   validations,
 } from './dynalite.ts';
+import { shaped } from './request-shape.ts';
 import type { MemoryStore } from './store.ts';
 
 /** The operations dynalite brings. */
@@ -49,7 +50,7 @@ export function checkRequest(
   rules: RequestRules,
   store: MemoryStore,
 ): CheckedRequest {
-  const checked = validations.checkTypes({ ...request }, rules.types);
+  const checked = shaped(request, rules.types) as CheckedRequest;
   validations.checkValidations(checked, rules.types, rules.custom, store);
   return checked;
 }

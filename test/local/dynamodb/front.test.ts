@@ -119,6 +119,35 @@ describe('the front', () => {
     expect(JSON.stringify(body)).toContain('{"__proto__":{"N":"1"},"constructor":{"N":"2"}}');
   });
 
+  it('reads an expression anew for other names, values and types', async () => {
+    const front = await frontWithTable();
+    const update = (names: Record<string, string>, value: object, text = 'SET #a.#b = :v') =>
+      front.handle('UpdateItem', {
+        ...get,
+        UpdateExpression: text,
+        ExpressionAttributeNames: names,
+        ExpressionAttributeValues: { ':v': value },
+        ReturnValues: 'ALL_NEW',
+      });
+    await front.handle('PutItem', { TableName: 'bus', Item: { ...item, x: { M: {} }, y: { M: {} } } });
+    await update({ '#a': 'x', '#b': 'set' }, { N: '1.0' });
+    await update({ '#a': 'y', '#b': 'args' }, { N: '02' });
+    const last = await update({ '#a': 'x', '#b': 'type' }, { S: 'text' });
+    expect(last).toMatchObject({
+      body: {
+        Attributes: { x: { M: { set: { N: '1' }, type: { S: 'text' } } }, y: { M: { args: { N: '2' } } } },
+      },
+    });
+    const both = 'SET #a = :v, #b = :v';
+    expect((await update({ '#a': 'c', '#b': 'd' }, { N: '1' }, both)).status).toBe(200);
+    expect((await update({ '#a': 'c', '#b': 'c' }, { N: '1' }, both)).status).toBe(400);
+    expect((await update({ '#a': 'p', '#b': 'c' }, { N: '1' }, both)).status).toBe(400);
+    expect((await update({ '#a': 'c', '#b': 'd' }, { N: 'one' }, both)).status).toBe(400);
+    const plain = { ...get, UpdateExpression: 'REMOVE q' };
+    expect((await front.handle('UpdateItem', plain)).status).toBe(200);
+    expect((await front.handle('UpdateItem', { ...plain, ExpressionAttributeNames: {} })).status).toBe(400);
+  });
+
   it('takes no calls once it is closed', async () => {
     const front = await frontWithTable();
     await front.close();
