@@ -147,6 +147,7 @@ export class Connection {
   #fail(code: string | undefined): void {
     if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') this.#end(TOO_BIG);
     else if (code === 'WS_ERR_INVALID_UTF8') this.#end({ code: 1007, reason: '' });
+    else if (code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS') this.#end({ code: 1008, reason: '' });
     else if (code?.startsWith('WS_ERR_')) this.#end({ code: 1002, reason: '' });
   }
 

@@ -121,7 +121,8 @@ function contextTail(context: ConnectionContext, occurrence: Occurrence): Gatewa
     stage: context.stage,
     connectedAt: context.connectedAt,
     requestTimeEpoch: occurrence.at,
-    identity: context.identity,
+    // A copy: what one function does to its event must not show in the next one.
+    identity: { ...context.identity },
     requestId: occurrence.requestId,
     domainName: context.domainName,
     connectionId: context.connectionId,

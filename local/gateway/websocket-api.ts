@@ -131,7 +131,7 @@ export class WebSocketApi {
     else this.#refuse(socket, fault);
   }
 
-  /** Answers plain HTTP: `@connections`, 426 for a GET of the stage, 403 for everything else. Never rejects. */
+  /** Answers plain HTTP: `@connections`, 426 for a GET of the stage, 403 for everything else. */
   async handleHttp(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { path, query } = targetOf(request.url ?? '/');
     const stage = `/${this.#options.stage}`;
@@ -229,8 +229,8 @@ export class WebSocketApi {
   }
 
   /**
-   * Sends the 101. A client that has gone meanwhile was never connected, so there is no `$disconnect` for it either:
-   * what `$connect` wrote is left to the application's own clean-up.
+   * Sends the 101. For a client that has gone meanwhile `ws` drops the socket: it was never connected, so there is no
+   * `$disconnect` for it either, and what `$connect` wrote is left to the application's own clean-up.
    */
   #open(
     context: ConnectionContext,
@@ -239,7 +239,7 @@ export class WebSocketApi {
     head: Buffer,
     answer: ProxyResult,
   ): void {
-    if (this.#stopped || socket.destroyed) {
+    if (this.#stopped) {
       socket.destroy();
       return;
     }

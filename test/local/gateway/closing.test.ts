@@ -1,8 +1,9 @@
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { DeleteConnectionCommand, PostToConnectionCommand } from '@aws-sdk/client-apigatewaymanagementapi';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Integration } from '../../../local/gateway/websocket-api.ts';
-import { held, ManualClock, OK, TestGateway } from './support.ts';
+import { held, ManualClock, OK, rawUpgrade, TestGateway } from './support.ts';
 
 let gateway: TestGateway | undefined;
 
@@ -137,6 +138,29 @@ describe('a connection ends', () => {
     await gw.stop();
     gateway = undefined;
     expect(gw.disconnects.size).toBe(0);
+  });
+
+  it('for posts as soon as the client has said so, though TCP is still there', async () => {
+    gateway = await TestGateway.start();
+    const socket = connect(gateway.port, '127.0.0.1');
+    socket.write(rawUpgrade('/prod'));
+    await once(socket, 'data');
+    const { connectionId } = (await gateway.connects.next()).requestContext;
+    // An empty close frame; the gateway answers with one of its own and waits for the end of TCP.
+    const answered = once(socket, 'data');
+    socket.write(Buffer.from([0x88, 0x80, 0, 0, 0, 0]));
+    await answered;
+    const post = new PostToConnectionCommand({ ConnectionId: connectionId, Data: 'x' });
+    await expect(gateway.management().send(post)).rejects.toMatchObject({ name: 'GoneException' });
+    socket.destroy();
+  });
+
+  it('and is forgotten', async () => {
+    const { gw, client } = await opened();
+    expect([...gw.api.connections()]).toHaveLength(1);
+    client.ws.close();
+    await gw.disconnects.next();
+    expect([...gw.api.connections()]).toEqual([]);
   });
 
   it('and is not addressable when $disconnect runs', async () => {

@@ -286,3 +286,13 @@ export function held(): { integration: Integration; release: (invocation?: Invoc
 export function answering(value: unknown): Integration {
   return async () => ({ kind: 'result', value });
 }
+
+/** The request of an upgrade, for clients that write their own bytes. */
+export function rawUpgrade(path: string): string {
+  return `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: DM+9PqsQtaZrN+IMZbWTzg==\r\nSec-WebSocket-Version: 13\r\n\r\n`;
+}
+
+/** A text frame with an all-zero mask. */
+export function maskedText(text: string): Buffer {
+  return Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
+}
