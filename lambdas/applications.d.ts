@@ -3,8 +3,6 @@
  * an application named by path may be anything: whoever imports it checks what it got.
  */
 declare module 'socketbus:applications' {
-  /** Every application in the bundle: all built-in ones, then those named by path. */
-  export const applications: readonly unknown[];
   /** The applications of this deployment, in the order in which `apps` names them. */
-  export const selected: readonly unknown[];
+  export const applications: readonly unknown[];
 }

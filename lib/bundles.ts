@@ -131,12 +131,12 @@ async function write({ outputFiles }: Built, from: string, to: string): Promise<
 /** The source of `socketbus:applications`: imports what `apps` names, in its order. */
 function applicationsModule(root: string, apps: readonly string[], directory: string): string {
   const modules = apps.filter(isModulePath);
-  const module = (app: string) => `module${modules.indexOf(app)}`;
+  const value = (app: string) =>
+    isModulePath(app) ? `module${modules.indexOf(app)}` : `builtIns[${JSON.stringify(app)}]`;
   return [
     `import { builtIns } from ${JSON.stringify(join(root, 'lambdas', 'apps', 'registry.ts'))};`,
-    ...modules.map((app) => `import ${module(app)} from ${JSON.stringify(resolve(directory, app))};`),
-    `export const applications = [Object.values(builtIns), ${modules.map(module).join(', ')}].flat(2);`,
-    `export const selected = [${apps.map((app) => (isModulePath(app) ? module(app) : `builtIns[${JSON.stringify(app)}]`)).join(', ')}].flat();`,
+    ...modules.map((app) => `import ${value(app)} from ${JSON.stringify(resolve(directory, app))};`),
+    `export const applications = [${apps.map(value).join(', ')}].flat();`,
   ].join('\n');
 }
 

@@ -66,12 +66,12 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     secrets: ['JWT_SECRET'],
     invokes: [],
   },
-  /** Leaves rooms; the applications' disconnect hooks may emit and store. */
-  disconnect: { bus: TABLE, apps: TABLE, connections: ['POST'], secrets: [], invokes: [] },
+  /** Leaves rooms. The applications' disconnect hooks may emit and store; a recipient whose last post fails is closed. */
+  disconnect: { bus: TABLE, apps: TABLE, connections: ['POST', 'DELETE'], secrets: [], invokes: [] },
   /** Emits, closes and inspects for a backend; verifies no client token. */
   publish: { bus: TABLE, apps: TABLE, connections: ['POST', 'DELETE', 'GET'], secrets: [], invokes: [] },
-  /** Pings, reaps and drains due rows. */
-  sweep: { bus: TABLE, apps: [], connections: ['POST', 'DELETE', 'GET'], secrets: [], invokes: [] },
+  /** Pings, reaps and drains due rows; what it closes runs its disconnect hooks here. */
+  sweep: { bus: TABLE, apps: TABLE, connections: ['POST', 'DELETE', 'GET'], secrets: [], invokes: [] },
   /** Serves the applications' HTTP routes, which may store and emit. */
   http: {
     bus: ['GetItem', 'BatchGetItem', 'Query'],

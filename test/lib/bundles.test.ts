@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { builtIns } from '../../lambdas/apps/registry.ts';
+import { BUILT_IN_APPLICATIONS } from '../../lambdas/contract/applications.ts';
 import { FUNCTION_NAMES } from '../../lambdas/contract/environment.ts';
 import { type Bundles, buildBundles } from '../../lib/bundles.ts';
 import { BundleError } from '../../lib/errors.ts';
@@ -11,11 +13,8 @@ import { type FixtureRoot, fixtureRoot } from '../support/fixture-root.ts';
 const EAGER_LIMIT_KB = 550;
 
 const FUNCTION = `
-  import { applications, selected } from 'socketbus:applications';
-  export const handler = async () => ({
-    applications: applications.map((app) => app.name),
-    selected: selected.map((app) => app.name),
-  });
+  import { applications } from 'socketbus:applications';
+  export const handler = async () => applications.map((app) => app.name);
   export const cold = () => import('@aws-sdk/client-lambda');`;
 
 let root: FixtureRoot;
@@ -52,19 +51,14 @@ describe('the bundles', () => {
   it('have one module with a handler for every function', async () => {
     const bundles = await build();
     for (const name of FUNCTION_NAMES) {
-      expect(await run(bundles, name)).toEqual({
-        applications: ['watch-groups'],
-        selected: ['watch-groups'],
-      });
+      expect(await run(bundles, name)).toEqual(['watch-groups']);
     }
   });
 
-  it('select applications in the order in which they are named, by name and by path', async () => {
+  it('hold the applications in the order in which they are named, by name and by path, and no others', async () => {
+    expect(await run(await build(['./mine/two.ts']), 'message')).toEqual(['two', 'three']);
     const bundles = await build(['./mine/two.ts', 'watch-groups', join(root.directory, 'mine/one.ts')]);
-    expect(await run(bundles, 'message')).toEqual({
-      applications: ['watch-groups', 'two', 'three', 'one'],
-      selected: ['two', 'three', 'watch-groups', 'one'],
-    });
+    expect(await run(bundles, 'message')).toEqual(['two', 'three', 'watch-groups', 'one']);
   });
 
   it('leave what is imported dynamically out of what is loaded eagerly', async () => {
@@ -101,6 +95,12 @@ describe('the bundles', () => {
     } finally {
       await other.remove();
     }
+  });
+});
+
+describe('the built-in applications', () => {
+  it('that a deployment can name are those that exist', () => {
+    expect([...BUILT_IN_APPLICATIONS]).toEqual(Object.keys(builtIns));
   });
 });
 

@@ -50,7 +50,13 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
     'GET connections': CONNECTIONS,
     'secret socketbus/JWT_SECRET': SECRET,
   },
-  disconnect: { 'own logs': LOGS, bus: TABLE, apps: TABLE, 'POST connections': CONNECTIONS },
+  disconnect: {
+    'own logs': LOGS,
+    bus: TABLE,
+    apps: TABLE,
+    'POST connections': CONNECTIONS,
+    'DELETE connections': CONNECTIONS,
+  },
   publish: {
     'own logs': LOGS,
     bus: TABLE,
@@ -62,6 +68,7 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
   sweep: {
     'own logs': LOGS,
     bus: TABLE,
+    apps: TABLE,
     'POST connections': CONNECTIONS,
     'DELETE connections': CONNECTIONS,
     'GET connections': CONNECTIONS,
