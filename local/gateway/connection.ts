@@ -6,10 +6,10 @@ import type { ConnectionContext } from './event.ts';
 import { FrameGauge } from './frame-gauge.ts';
 
 /** Limits of API Gateway; none is adjustable (WebSocket quotas page). */
-export const MAX_FRAME_BYTES = 32_768;
+const MAX_FRAME_BYTES = 32_768;
 export const MAX_MESSAGE_BYTES = 131_072;
-export const IDLE_TIMEOUT_MS = 10 * 60_000;
-export const MAX_AGE_MS = 2 * 60 * 60_000;
+const IDLE_TIMEOUT_MS = 10 * 60_000;
+const MAX_AGE_MS = 2 * 60 * 60_000;
 
 /** Why a connection ended, as `$disconnect` is told. */
 export interface Closing {

@@ -12,7 +12,7 @@ export type Invocation =
 export type Integration = (event: Record<string, unknown>) => Promise<Invocation>;
 
 /** The longest an integration may take; not adjustable (WebSocket quotas page). */
-export const INTEGRATION_TIMEOUT_MS = 29_000;
+const INTEGRATION_TIMEOUT_MS = 29_000;
 
 const headerValue = z.union([z.string(), z.number(), z.boolean()]);
 

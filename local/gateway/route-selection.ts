@@ -1,5 +1,5 @@
 /** The route every message falls back to. */
-export const DEFAULT_ROUTE = '$default';
+const DEFAULT_ROUTE = '$default';
 
 const LIFECYCLE_ROUTES: ReadonlySet<string> = new Set(['$connect', '$disconnect']);
 const BODY = 'request.body';
