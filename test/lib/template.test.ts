@@ -240,7 +240,8 @@ describe('the outputs', () => {
   });
 });
 
-describe('other settings', () => {
+// Each synthesis is a process of its own, which takes its time where others share the machine.
+describe('other settings', { timeout: 60_000 }, () => {
   it('reach the template, and no secret does though it is in the environment', async () => {
     const secret = 'b7f1c2-never-in-a-template';
     const directory = await synthesise({
