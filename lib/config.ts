@@ -84,7 +84,7 @@ function applications(directory: string) {
  *
  * @param directory where relative module paths in `apps` start
  */
-export function configurationSchema(directory: string) {
+function configurationSchema(directory: string) {
   return z.object({
     /** Applications to run, in order: built-in names or module paths. */
     apps: z._default(applications(directory), [...BUILT_IN_APPLICATIONS]),
