@@ -14,6 +14,7 @@ import {
   type Outcome,
   toInvocation,
 } from './invocation.ts';
+import { within } from './within.ts';
 
 export interface HostOptions {
   readonly log: LogSink;
@@ -178,19 +179,4 @@ function createQueue(
       onDropped?.(event);
     },
   });
-}
-
-async function within(work: Promise<unknown>, timeoutMs: number): Promise<void> {
-  const { promise: late, resolve } = deferred();
-  const timer = setTimeout(resolve, timeoutMs);
-  await Promise.race([work, late]);
-  clearTimeout(timer);
-}
-
-function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve = () => {};
-  const promise = new Promise<void>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
 }

@@ -8,11 +8,9 @@ export interface FunctionError {
 /** How one invocation ended, with the function's answer still as JSON text. */
 export type Outcome =
   | { readonly kind: 'result'; readonly requestId: string; readonly payload: string }
-  | {
-      readonly kind: 'error' | 'timeout' | 'throttled';
-      readonly requestId: string;
-      readonly error: FunctionError;
-    };
+  | { readonly kind: 'error'; readonly requestId: string; readonly error: FunctionError }
+  | { readonly kind: 'timeout'; readonly requestId: string; readonly error: FunctionError }
+  | { readonly kind: 'throttled'; readonly requestId: string; readonly error: FunctionError };
 
 /** How one invocation ended, with the answer parsed. */
 export type Invocation =

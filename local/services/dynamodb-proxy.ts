@@ -1,10 +1,26 @@
 /** The DynamoDB of somebody else (`DYNAMODB_ENDPOINT`), reached through our port so that every call passes us. */
-import { Agent, type IncomingMessage, request as openRequest, type ServerResponse } from 'node:http';
+import {
+  Agent,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  request as openRequest,
+  type ServerResponse,
+} from 'node:http';
 import { request as openTlsRequest, Agent as TlsAgent } from 'node:https';
+import { Readable } from 'node:stream';
+import { json } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { sendJson } from './http-message.ts';
 
+export interface ProxiedReply {
+  readonly status: number;
+  readonly body: unknown;
+}
+
 const CREDENTIAL = /Credential=[^/]+\//;
+const ACCESS_KEY = 'socketbus';
+/** Emulators want a signature and do not verify it. */
+const AUTHORIZATION = `AWS4-HMAC-SHA256 Credential=${ACCESS_KEY}/20200101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0`;
 
 export class DynamoDbProxy {
   readonly #endpoint: URL;
@@ -29,26 +45,41 @@ export class DynamoDbProxy {
     }
   }
 
+  /** Makes one call of our own. */
+  async call(operation: string, body: Readonly<Record<string, unknown>>): Promise<ProxiedReply> {
+    const answer = await this.#send(
+      'POST',
+      {
+        'content-type': 'application/x-amz-json-1.0',
+        'x-amz-target': `DynamoDB_20120810.${operation}`,
+        authorization: AUTHORIZATION,
+      },
+      Readable.from([JSON.stringify(body)]),
+    );
+    return { status: answer.statusCode ?? 502, body: await json(answer) };
+  }
+
   close(): void {
     this.#agent.destroy();
   }
 
   #forward(request: IncomingMessage): Promise<IncomingMessage> {
-    const open = this.#endpoint.protocol === 'https:' ? openTlsRequest : openRequest;
     const { authorization = '', connection: _hop, ...headers } = request.headers;
+    // DynamoDB Local keeps one database per access key, and every function has a key of its own.
+    const shared = authorization.replace(CREDENTIAL, `Credential=${ACCESS_KEY}/`);
+    return this.#send(request.method ?? 'POST', { ...headers, authorization: shared }, request);
+  }
+
+  #send(method: string, headers: OutgoingHttpHeaders, body: Readable): Promise<IncomingMessage> {
+    const open = this.#endpoint.protocol === 'https:' ? openTlsRequest : openRequest;
     return new Promise((resolve, reject) => {
       const outgoing = open(this.#endpoint, {
         agent: this.#agent,
-        method: request.method ?? 'POST',
-        headers: {
-          ...headers,
-          host: this.#endpoint.host,
-          // DynamoDB Local keeps one database per access key, and every function has a key of its own.
-          authorization: authorization.replace(CREDENTIAL, 'Credential=socketbus/'),
-        },
+        method,
+        headers: { ...headers, host: this.#endpoint.host },
       });
       outgoing.once('response', resolve);
-      pipeline(request, outgoing).catch(reject);
+      pipeline(body, outgoing).catch(reject);
     });
   }
 }

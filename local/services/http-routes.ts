@@ -12,7 +12,8 @@ export interface RouteMatch {
 
 type Segment =
   | { readonly kind: 'literal'; readonly text: string }
-  | { readonly kind: 'variable' | 'greedy'; readonly name: string };
+  | { readonly kind: 'variable'; readonly name: string }
+  | { readonly kind: 'greedy'; readonly name: string };
 
 interface CompiledRoute {
   readonly route: HttpRoute;
@@ -73,8 +74,11 @@ function bind(segments: readonly Segment[], parts: readonly string[]): Record<st
       parameters[segment.name] = decode(parts.slice(index).join('/'));
       return parameters;
     }
-    if (segment.kind === 'variable') parameters[segment.name] = decode(part);
-    else if (decode(part) !== segment.text) return undefined;
+    if (segment.kind === 'literal') {
+      if (decode(part) !== segment.text) return undefined;
+    } else {
+      parameters[segment.name] = decode(part);
+    }
   }
   return segments.length === parts.length ? parameters : undefined;
 }

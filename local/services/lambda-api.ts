@@ -65,23 +65,16 @@ export class LambdaApi {
   }
 
   #answer(response: ServerResponse, outcome: Outcome): void {
-    const { requestId } = outcome;
     if (outcome.kind === 'throttled') {
-      const body = {
-        Reason: 'ReservedFunctionConcurrentInvocationLimitExceeded',
-        Type: 'User',
-        message: 'Rate Exceeded.',
-      };
-      return sendJson(response, 429, body, { 'x-amzn-errortype': 'TooManyRequestsException' });
+      sendJson(response, 429, THROTTLED, { 'x-amzn-errortype': 'TooManyRequestsException' });
+      return;
     }
-    const headers = { 'x-amzn-requestid': requestId, 'x-amz-executed-version': '$LATEST' };
-    const failed = { ...headers, 'x-amz-function-error': 'Unhandled' };
-    if (outcome.kind !== 'result') return sendJson(response, 200, outcome.error, failed);
-    if (Buffer.byteLength(outcome.payload) <= MAX_RESPONSE_BYTES) {
-      return sendJsonText(response, 200, outcome.payload, headers);
-    }
-    const errorMessage = `Response payload size exceeded maximum allowed payload size (${MAX_RESPONSE_BYTES} bytes).`;
-    sendJson(response, 200, { errorType: 'Function.ResponseSizeTooLarge', errorMessage }, failed);
+    const { body, failed } = answerOf(outcome);
+    sendJsonText(response, 200, body, {
+      'x-amzn-requestid': outcome.requestId,
+      'x-amz-executed-version': '$LATEST',
+      ...(failed ? { 'x-amz-function-error': 'Unhandled' } : {}),
+    });
   }
 
   #notFound(response: ServerResponse, name: string): void {
@@ -89,6 +82,24 @@ export class LambdaApi {
     const arn = `arn:aws:lambda:${region}:${accountId}:function:${name}`;
     refuse(response, 404, 'ResourceNotFoundException', `Function not found: ${arn}`);
   }
+}
+
+const THROTTLED = {
+  Reason: 'ReservedFunctionConcurrentInvocationLimitExceeded',
+  Type: 'User',
+  message: 'Rate Exceeded.',
+};
+
+/** A function that failed answers 200 too; the header tells. */
+function answerOf(outcome: Exclude<Outcome, { readonly kind: 'throttled' }>): {
+  body: string;
+  failed: boolean;
+} {
+  if (outcome.kind !== 'result') return { body: JSON.stringify(outcome.error), failed: true };
+  if (Buffer.byteLength(outcome.payload) <= MAX_RESPONSE_BYTES)
+    return { body: outcome.payload, failed: false };
+  const errorMessage = `Response payload size exceeded maximum allowed payload size (${MAX_RESPONSE_BYTES} bytes).`;
+  return { body: JSON.stringify({ errorType: 'Function.ResponseSizeTooLarge', errorMessage }), failed: true };
 }
 
 /** A name, a partial ARN or an ARN, with or without a qualifier. */

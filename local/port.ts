@@ -1,0 +1,90 @@
+/** The one port of the stack, taken before there is anything to serve. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { PortInUseError } from './errors.ts';
+import { sendJson } from './services/http-message.ts';
+
+export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** Loopback only: the service endpoints ask nobody who they are. */
+const HOST = '127.0.0.1';
+/** A frozen instance cannot see that its connection was closed, so connections to us outlive every freeze. */
+const KEEP_ALIVE_MS = 24 * 60 * 60_000;
+
+export class Port {
+  readonly #server: Server;
+  #http: HttpHandler = refuse;
+  #upgrade: UpgradeHandler = refuseUpgrade;
+  #number = 0;
+
+  constructor() {
+    this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+      void this.#answer(request, response);
+    });
+    this.#server.on('upgrade', (request, socket, head) => {
+      // Unheard, the error of a client that leaves would end the process.
+      socket.on('error', () => {});
+      this.#upgrade(request, socket, head);
+    });
+  }
+
+  get number(): number {
+    return this.#number;
+  }
+
+  /** For people and browsers. */
+  get origin(): string {
+    return `http://localhost:${this.#number}`;
+  }
+
+  /** For functions, which must not depend on how `localhost` resolves. */
+  get serviceOrigin(): string {
+    return `http://${HOST}:${this.#number}`;
+  }
+
+  /** Takes a port; 0 is any free one. Until `serve` every request is told to come back (503). @throws PortInUseError */
+  listen(port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) =>
+        reject(error.code === 'EADDRINUSE' ? new PortInUseError(port) : error),
+      );
+      this.#server.listen(port, HOST, () => {
+        this.#number = (this.#server.address() as AddressInfo).port;
+        resolve();
+      });
+    });
+  }
+
+  serve(http: HttpHandler, upgrade: UpgradeHandler): void {
+    this.#http = http;
+    this.#upgrade = upgrade;
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  /** One broken request must not end the process that everybody else is connected to. */
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      await this.#http(request, response);
+    } catch (error) {
+      if (response.headersSent || request.destroyed) response.destroy();
+      else sendJson(response, 500, { message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse): void {
+  request.resume();
+  sendJson(response, 503, { message: 'The stack is starting' }, { 'retry-after': '1' });
+}
+
+function refuseUpgrade(_request: IncomingMessage, socket: Duplex): void {
+  socket.end('HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\r\n');
+}

@@ -1,0 +1,194 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const functions = fileURLToPath(new URL('./fixtures/', import.meta.url));
+
+type Json = Readonly<Record<string, unknown>>;
+
+const ref = (name: string) => ({ Ref: name });
+const arnOf = (name: string) => ({ 'Fn::GetAtt': [name, 'Arn'] });
+
+function lambda(name: string, properties: Json = {}): Json {
+  return {
+    Type: 'AWS::Lambda::Function',
+    Properties: {
+      // `functions.connect` alone would make every function's name the module's.
+      Handler: `${name}.${name}`,
+      Code: { S3Bucket: { 'Fn::Sub': 'assets-${AWS::AccountId}-${AWS::Region}' }, S3Key: 'code.zip' },
+      Role: arnOf(`${name}Role`),
+      Runtime: 'nodejs24.x',
+      Timeout: 20,
+      MemorySize: 256,
+      Environment: {
+        Variables: {
+          TABLE: ref('Bus'),
+          OPEN_FUNCTION: ref('open'),
+          CALLBACK_URL: {
+            'Fn::Join': [
+              '',
+              [
+                'https://',
+                ref('Ws'),
+                '.execute-api.',
+                ref('AWS::Region'),
+                '.',
+                ref('AWS::URLSuffix'),
+                '/prod',
+              ],
+            ],
+          },
+          HTTP_URL: { 'Fn::GetAtt': ['Http', 'ApiEndpoint'] },
+        },
+      },
+      ...properties,
+    },
+  };
+}
+
+const role: Json = { Type: 'AWS::IAM::Role', Properties: {} };
+
+function api(name: string, protocol: string, stage: string): Record<string, Json> {
+  return {
+    [name]: {
+      Type: 'AWS::ApiGatewayV2::Api',
+      Properties: {
+        Name: name,
+        ProtocolType: protocol,
+        ...(protocol === 'WEBSOCKET' ? { RouteSelectionExpression: '\\$default' } : {}),
+      },
+    },
+    [`${name}Stage`]: {
+      Type: 'AWS::ApiGatewayV2::Stage',
+      Properties: { ApiId: ref(name), StageName: stage, AutoDeploy: true },
+    },
+  };
+}
+
+function route(apiName: string, key: string, target: string, authorization = 'NONE'): Record<string, Json> {
+  const id = `${apiName}${key.replace(/\W/g, '')}`;
+  const uri =
+    apiName === 'Http'
+      ? arnOf(target)
+      : {
+          'Fn::Join': [
+            '',
+            [
+              'arn:aws:apigateway:',
+              ref('AWS::Region'),
+              ':lambda:path/2015-03-31/functions/',
+              arnOf(target),
+              '/invocations',
+            ],
+          ],
+        };
+  return {
+    [`${id}Integration`]: {
+      Type: 'AWS::ApiGatewayV2::Integration',
+      Properties: {
+        ApiId: ref(apiName),
+        IntegrationType: 'AWS_PROXY',
+        IntegrationUri: uri,
+        ...(apiName === 'Http' ? { PayloadFormatVersion: '2.0' } : {}),
+      },
+    },
+    [`${id}Route`]: {
+      Type: 'AWS::ApiGatewayV2::Route',
+      Properties: {
+        ApiId: ref(apiName),
+        RouteKey: key,
+        AuthorizationType: authorization,
+        Target: { 'Fn::Join': ['/', ['integrations', ref(`${id}Integration`)]] },
+      },
+    },
+  };
+}
+
+const NAMES = ['connect', 'open', 'disconnect', 'sweep', 'http', 'publish'];
+
+/** A template with one of everything that runs locally. */
+export function fixtureTemplate(changes: Record<string, Json> = {}): Json {
+  return {
+    Parameters: { BootstrapVersion: { Type: 'AWS::SSM::Parameter::Value<String>', Default: '/cdk/version' } },
+    Resources: {
+      ...Object.fromEntries(NAMES.map((name) => [name, lambda(name)])),
+      ...Object.fromEntries(NAMES.map((name) => [`${name}Role`, role])),
+      openRetries: {
+        Type: 'AWS::Lambda::EventInvokeConfig',
+        Properties: {
+          FunctionName: ref('open'),
+          Qualifier: '$LATEST',
+          MaximumRetryAttempts: 1,
+          MaximumEventAgeInSeconds: 60,
+        },
+      },
+      ...api('Ws', 'WEBSOCKET', 'prod'),
+      ...route('Ws', '$connect', 'connect'),
+      ...route('Ws', '$disconnect', 'disconnect'),
+      ...route('Ws', '$default', 'publish'),
+      ...api('Http', 'HTTP', '$default'),
+      ...route('Http', '$default', 'http'),
+      ...route('Http', 'ANY /things/{proxy+}', 'http'),
+      ...route('Http', 'GET /things/{thing}', 'http'),
+      ...route('Http', 'POST /publish', 'publish', 'AWS_IAM'),
+      Bus: {
+        Type: 'AWS::DynamoDB::GlobalTable',
+        Properties: {
+          AttributeDefinitions: [{ AttributeName: 'p', AttributeType: 'B' }],
+          KeySchema: [{ AttributeName: 'p', KeyType: 'HASH' }],
+          BillingMode: 'PAY_PER_REQUEST',
+          TimeToLiveSpecification: { AttributeName: 't', Enabled: true },
+          Replicas: [
+            {
+              Region: ref('AWS::Region'),
+              PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+            },
+          ],
+        },
+      },
+      Minute: {
+        Type: 'AWS::Events::Rule',
+        Properties: {
+          ScheduleExpression: 'rate(1 minute)',
+          State: 'ENABLED',
+          Targets: [{ Arn: arnOf('sweep'), Id: 'Target0' }],
+        },
+      },
+      ...changes,
+    },
+    Outputs: {
+      HttpUrl: { Value: { 'Fn::GetAtt': ['Http', 'ApiEndpoint'] } },
+      WebSocketUrl: { Value: { 'Fn::Sub': 'wss://${Ws}.execute-api.${AWS::Region}.${AWS::URLSuffix}/prod' } },
+    },
+  };
+}
+
+export interface FixtureAssembly {
+  readonly directory: string;
+  readonly [Symbol.asyncDispose]: () => Promise<void>;
+}
+
+/** Writes a template as `cdk synth` would; its functions are those of `fixtures/`. */
+export async function fixtureAssembly(template: Json = fixtureTemplate()): Promise<FixtureAssembly> {
+  const directory = await mkdtemp(join(tmpdir(), 'socketbus-fixture-'));
+  const write = (name: string, content: Json) => writeFile(join(directory, name), JSON.stringify(content));
+  await write('manifest.json', {
+    version: '55.0.0',
+    artifacts: {
+      'Fixture.assets': { type: 'cdk:asset-manifest', properties: { file: 'Fixture.assets.json' } },
+      Fixture: { type: 'aws:cloudformation:stack', properties: { templateFile: 'Fixture.template.json' } },
+    },
+  });
+  await write('Fixture.template.json', template);
+  await write('Fixture.assets.json', {
+    version: '55.0.0',
+    files: {
+      code: {
+        source: { path: functions, packaging: 'zip' },
+        destinations: { current: { bucketName: 'assets', objectKey: 'code.zip' } },
+      },
+    },
+  });
+  return { directory, [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
+}

@@ -1,0 +1,391 @@
+import { once } from 'node:events';
+import { DynamoDBClient, GetItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { PortInUseError } from '../../../local/errors.ts';
+import type { LogEntry } from '../../../local/host/invocation.ts';
+import { type LocalStack, startStack } from '../../../local/stack.ts';
+import { type FixtureAssembly, fixtureAssembly } from './fixture-assembly.ts';
+import { signedHeaders } from './signed-headers.ts';
+
+let assembly: FixtureAssembly;
+let stack: LocalStack;
+let dynamodb: DynamoDBClient;
+const logs: LogEntry[] = [];
+
+const clientOptions = () => ({
+  region: 'us-east-1',
+  endpoint: `http://127.0.0.1:${stack.port}`,
+  credentials: stack.credentials,
+  maxAttempts: 1,
+});
+
+beforeAll(async () => {
+  assembly = await fixtureAssembly();
+  stack = await startStack({
+    assembly: assembly.directory,
+    settings: { JWT_SECRET: 'fixture secret' },
+    schedule: false,
+    prewarm: false,
+    log: (entry) => logs.push(entry),
+  });
+  dynamodb = new DynamoDBClient(clientOptions());
+});
+
+afterAll(async () => {
+  dynamodb.destroy();
+  await stack.close();
+  await assembly[Symbol.asyncDispose]();
+});
+
+async function row(id: string): Promise<string | undefined> {
+  const key = { p: { B: Buffer.from(id) } };
+  const { Item } = await dynamodb.send(
+    new GetItemCommand({ TableName: 'Fixture-Bus', Key: key, ConsistentRead: true }),
+  );
+  return Item?.s?.S;
+}
+
+async function ids(text: string): Promise<string[]> {
+  const { Items = [] } = await dynamodb.send(new ScanCommand({ TableName: 'Fixture-Bus' }));
+  return Items.filter(({ s }) => s?.S === text).map(({ p }) => Buffer.from(p?.B ?? []).toString());
+}
+
+describe('the WebSocket API', () => {
+  test.each([
+    ['its own URL', '/prod'],
+    ['the front door', '/socket.io/?EIO=4&transport=websocket'],
+  ])('opens at %s, and an asynchronous function posts to it', async (_where, path) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${stack.port}${path}`);
+    const [message] = await once(socket, 'message');
+    expect(String(message)).toBe('hello');
+    expect(await ids('connected')).toHaveLength(1);
+    socket.close();
+    await once(socket, 'close');
+    await stack.settled();
+    expect(await ids('connected')).toEqual([]);
+  });
+
+  test('passes a refusal of $connect on, and refuses what is neither stage nor front door', async () => {
+    const status = async (path: string) => {
+      const socket = new WebSocket(`ws://127.0.0.1:${stack.port}${path}`);
+      const [, response] = await once(socket, 'unexpected-response');
+      socket.on('error', () => {});
+      socket.terminate();
+      return response.statusCode;
+    };
+    expect(await status('/socket.io/?refuse=1')).toBe(401);
+    expect(await status('/prod/deeper')).toBe(403);
+    expect(await status('/elsewhere')).toBe(403);
+  });
+
+  test('answers plain HTTP on the stage with 426, and unsigned @connections with 403', async () => {
+    expect((await fetch(`${stack.origin}/prod`)).status).toBe(426);
+    const unsigned = await fetch(`${stack.origin}/prod/@connections/TXzPWdnOjoECGjA%3D`, { method: 'POST' });
+    expect(unsigned.status).toBe(403);
+  });
+});
+
+describe('the Lambda API', () => {
+  const invoke = (name: string, init: RequestInit = {}) =>
+    fetch(`${stack.origin}/2015-03-31/functions/${name}/invocations`, {
+      method: 'POST',
+      body: '{"a":1}',
+      ...init,
+    });
+
+  test('answers an invocation with what the function returned', async () => {
+    const client = new LambdaClient(clientOptions());
+    const answer = await client.send(new InvokeCommand({ FunctionName: 'publish', Payload: '{"a":1}' }));
+    expect(answer).toMatchObject({ StatusCode: 200, ExecutedVersion: '$LATEST' });
+    expect(answer.FunctionError).toBeUndefined();
+    expect(answer.Payload?.transformToString()).toBe('{"published":{"a":1}}');
+    client.destroy();
+  });
+
+  test('takes names, ARNs and qualifiers', async () => {
+    const arn = encodeURIComponent('arn:aws:lambda:us-east-1:123456789012:function:publish:$LATEST');
+    for (const name of [arn, 'publish:$LATEST', '123456789012:function:publish']) {
+      expect((await invoke(name)).status).toBe(200);
+    }
+  });
+
+  test('tells a function error by its header', async () => {
+    const answer = await invoke('http', { body: '{"rawPath":"/fails"}' });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('x-amz-function-error')).toBe('Unhandled');
+    expect(await answer.json()).toMatchObject({ errorType: 'Error', errorMessage: 'no' });
+  });
+
+  test('accepts an event and checks without running', async () => {
+    const accepted = await invoke('publish', { headers: { 'x-amz-invocation-type': 'Event' } });
+    expect([accepted.status, await accepted.text()]).toEqual([202, '']);
+    expect((await invoke('publish', { headers: { 'x-amz-invocation-type': 'DryRun' } })).status).toBe(204);
+  });
+
+  test.each([
+    ['an unknown function', 'absent', {}, 404, 'ResourceNotFoundException'],
+    ['a body that is not JSON', 'publish', { body: '{' }, 400, 'InvalidRequestContentException'],
+    ['more than 6 MB', 'publish', { body: `"${'x'.repeat(6_291_456)}"` }, 413, 'RequestTooLargeException'],
+    [
+      'an unknown invocation type',
+      'publish',
+      { headers: { 'x-amz-invocation-type': 'Later' } },
+      400,
+      'InvalidParameterValueException',
+    ],
+    [
+      'an event of more than 1 MB',
+      'publish',
+      { body: `"${'x'.repeat(1_048_576)}"`, headers: { 'x-amz-invocation-type': 'Event' } },
+      413,
+      'RequestTooLargeException',
+    ],
+  ])('refuses %s', async (_what, name, init, status, type) => {
+    const answer = await invoke(name, init);
+    expect(answer.status).toBe(status);
+    expect(answer.headers.get('x-amzn-errortype')).toBe(type);
+    expect(await answer.json()).toMatchObject({ Message: expect.any(String) });
+  });
+});
+
+describe('the HTTP API', () => {
+  test('makes the event of payload format 2.0', async () => {
+    const answer = await fetch(`${stack.origin}/some/where?a=1&b=2&a=3`, {
+      method: 'POST',
+      headers: {
+        'Content-Type': 'application/json',
+        'X-Twice': 'one',
+        Cookie: 'k=v; l=w',
+        'User-Agent': 'tests',
+      },
+      body: '{"hola":true}',
+    });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toBe('application/json');
+    expect(answer.headers.get('apigw-requestid')).toMatch(/^[\w-]{15}=$/);
+    const event = (await answer.json()) as Record<string, unknown>;
+    const host = `localhost:${stack.port}`;
+    expect(event).toEqual({
+      version: '2.0',
+      routeKey: '$default',
+      rawPath: '/some/where',
+      rawQueryString: 'a=1&b=2&a=3',
+      cookies: ['k=v', 'l=w'],
+      headers: expect.objectContaining({
+        'content-type': 'application/json',
+        'content-length': '13',
+        host,
+        'x-twice': 'one',
+        'x-forwarded-for': '127.0.0.1',
+        'x-forwarded-port': String(stack.port),
+        'x-forwarded-proto': 'http',
+        'x-amzn-trace-id': expect.stringMatching(/^Root=1-/),
+      }),
+      queryStringParameters: { a: '1,3', b: '2' },
+      requestContext: {
+        accountId: '123456789012',
+        apiId: stack.deployment.httpApi!.apiId,
+        domainName: host,
+        domainPrefix: stack.deployment.httpApi!.apiId,
+        http: {
+          method: 'POST',
+          path: '/some/where',
+          protocol: 'HTTP/1.1',
+          sourceIp: '127.0.0.1',
+          userAgent: 'tests',
+        },
+        requestId: answer.headers.get('apigw-requestid'),
+        routeKey: '$default',
+        stage: '$default',
+        time: expect.stringMatching(/^\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d \+0000$/),
+        timeEpoch: expect.any(Number),
+      },
+      body: '{"hola":true}',
+      isBase64Encoded: false,
+    });
+    expect(event.headers).not.toHaveProperty('cookie');
+    expect(event.headers).not.toHaveProperty('connection');
+  });
+
+  test('encodes a body that is not text', async () => {
+    const init = {
+      method: 'POST',
+      headers: { 'content-type': 'application/octet-stream' },
+      body: Buffer.from([1, 255]),
+    };
+    const event = await (await fetch(`${stack.origin}/x`, init)).json();
+    expect(event).toMatchObject({ body: 'Af8=', isBase64Encoded: true });
+  });
+
+  test('binds path variables of the most specific route', async () => {
+    const get = async (path: string, method = 'GET') =>
+      (await fetch(`${stack.origin}${path}`, { method })).json();
+    expect(await get('/things/a%20b')).toMatchObject({
+      routeKey: 'GET /things/{thing}',
+      rawPath: '/things/a%20b',
+      pathParameters: { thing: 'a b' },
+    });
+    expect(await get('/things/a/b/c')).toMatchObject({
+      routeKey: 'ANY /things/{proxy+}',
+      pathParameters: { proxy: 'a/b/c' },
+    });
+    expect(await get('/things/a', 'PUT')).toMatchObject({ routeKey: 'ANY /things/{proxy+}' });
+    expect(await get('/things')).not.toHaveProperty('pathParameters');
+  });
+
+  test('writes status, cookies and body of an answer that has a status', async () => {
+    const answer = await fetch(`${stack.origin}/cookies`);
+    expect(answer.status).toBe(201);
+    expect(answer.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
+    expect(answer.headers.get('content-type')).toBe('text/plain;charset=utf-8');
+    expect(await answer.text()).toBe('baked');
+  });
+
+  test('answers 500 for a function that throws, and goes on', async () => {
+    const answer = await fetch(`${stack.origin}/fails`);
+    expect([answer.status, await answer.text()]).toEqual([500, '{"message":"Internal Server Error"}']);
+    expect((await fetch(`${stack.origin}/works`)).status).toBe(200);
+  });
+
+  test('takes a signed request to a route that asks for IAM', async () => {
+    const url = new URL('/publish', stack.origin);
+    const body = '{"op":"emit"}';
+    const headers = signedHeaders({ url, method: 'POST', body, credentials: stack.credentials });
+    const answer = await fetch(url, { method: 'POST', body, headers });
+    expect(answer.status).toBe(200);
+    const { published } = (await answer.json()) as { published: { body: string; requestContext: unknown } };
+    expect(published.body).toBe(Buffer.from(body).toString('base64'));
+    expect(published.requestContext).toMatchObject({
+      authorizer: {
+        iam: {
+          accessKey: stack.credentials.accessKeyId,
+          userArn: 'arn:aws:iam::123456789012:user/developer',
+        },
+      },
+    });
+  });
+
+  test.each([
+    ['unsigned', () => ({})],
+    [
+      'signed with another secret',
+      (url: URL, body: string) =>
+        signedHeaders({
+          url,
+          method: 'POST',
+          body,
+          credentials: { ...stack.credentials, secretAccessKey: 'wrong' },
+        }),
+    ],
+    [
+      'signed for another body',
+      (url: URL) => signedHeaders({ url, method: 'POST', body: '{}', credentials: stack.credentials }),
+    ],
+  ])('refuses a request to it that is %s', async (_how, headers) => {
+    const url = new URL('/publish', stack.origin);
+    const body = '{"op":"emit"}';
+    const answer = await fetch(url, { method: 'POST', body, headers: headers(url, body) });
+    expect([answer.status, await answer.text()]).toEqual([403, '{"message":"Forbidden"}']);
+  });
+});
+
+describe('the other services', () => {
+  test('a secret is answered from the settings by the last part of its name', async () => {
+    expect(await (await fetch(`${stack.origin}/secret`)).json()).toEqual({ secret: 'fixture secret' });
+  });
+
+  test('a secret that is not set, and an operation that is not there, are refused as AWS refuses them', async () => {
+    const call = async (target: string, body: object) => {
+      const headers = { 'x-amz-target': target };
+      const answer = await fetch(stack.origin, { method: 'POST', headers, body: JSON.stringify(body) });
+      return [answer.status, await answer.json()];
+    };
+    const missing = { __type: 'ResourceNotFoundException' };
+    expect(await call('secretsmanager.GetSecretValue', { SecretId: 'fixture/OTHER' })).toMatchObject([
+      400,
+      missing,
+    ]);
+    expect(await call('secretsmanager.PutSecretValue', {})).toMatchObject([
+      400,
+      { __type: 'UnknownOperationException' },
+    ]);
+    expect(await call('AmazonSSM.GetParameter', {})).toMatchObject([
+      400,
+      { __type: 'UnknownOperationException' },
+    ]);
+  });
+
+  test('a tick invokes the targets of the schedule with a scheduled event', async () => {
+    await stack.tick();
+    expect(JSON.parse((await row('sweep')) ?? '')).toEqual({
+      version: '0',
+      id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      'detail-type': 'Scheduled Event',
+      source: 'aws.events',
+      account: '123456789012',
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+      region: 'us-east-1',
+      resources: ['arn:aws:events:us-east-1:123456789012:rule/Fixture-Minute'],
+      detail: {},
+    });
+  });
+});
+
+describe('the stack itself', () => {
+  test('refuses a port that is taken', async () => {
+    const second = startStack({ assembly: assembly.directory, port: stack.port });
+    await expect(second).rejects.toThrow(PortInUseError);
+  });
+
+  test('fires schedules by its clock, and not after it is closed', async () => {
+    const timers = new Map<number, { task: () => void; delayMs: number }>();
+    let handle = 0;
+    const clock = {
+      now: () => 1_700_000_000_000,
+      setTimeout: (task: () => void, delayMs: number) => {
+        handle += 1;
+        timers.set(handle, { task, delayMs });
+        return handle;
+      },
+      clearTimeout: (id: unknown) => void timers.delete(id as number),
+    };
+    const other = await startStack({ assembly: assembly.directory, prewarm: false, clock });
+    const minutes = [...timers.values()].filter(({ delayMs }) => delayMs === 60_000);
+    for (const { task } of minutes) task();
+    await other.settled();
+    const { Count } = (await other.dynamodb!.handle('Scan', { TableName: 'Fixture-Bus', Select: 'COUNT' }))
+      .body as { Count: number };
+    expect(Count).toBe(1);
+    await other.close();
+    expect(timers.size).toBe(minutes.length);
+    for (const { task } of timers.values()) expect(task).not.toThrow();
+  });
+
+  test('uses the DynamoDB of another endpoint, whoever calls', async () => {
+    const other = await startStack({
+      assembly: assembly.directory,
+      schedule: false,
+      prewarm: false,
+      settings: { DYNAMODB_ENDPOINT: stack.dynamodbEndpoint },
+    });
+    expect(other.dynamodb).toBeUndefined();
+    expect(other.dynamodbEndpoint).toBe(stack.dynamodbEndpoint);
+    await other.invoke('disconnect', { requestContext: { connectionId: 'elsewhere' } });
+    expect(await row('elsewhere')).toBe('gone');
+    await other.close();
+  });
+
+  test('may be closed twice, and leaves its port free', async () => {
+    const other = await startStack({ assembly: assembly.directory, schedule: false });
+    await Promise.all([other.close(), other.close()]);
+    const again = await startStack({
+      assembly: assembly.directory,
+      port: other.port,
+      schedule: false,
+      prewarm: false,
+    });
+    await again.close();
+  });
+});
