@@ -52,6 +52,10 @@ class KeyedByName {
   }
 }
 
+/** A word that is no alias. */
+const WORD = /(?<![#:\w])[A-Za-z_]\w*/g;
+
+const texts = new Map<string, ReadonlySet<string> | undefined>();
 const kept = new Map<string, Readonly<Record<string, unknown>>>();
 
 /** Does what `parse` does to a request, faster when something like it was parsed before. */
@@ -82,14 +86,27 @@ function isValid(value: AttributeValue): boolean {
 
 function keyOf(request: CheckedRequest, names: Names, values: Values): string | undefined {
   if (isEmpty(names) || isEmpty(values)) return undefined;
-  const texts = EXPRESSIONS.map((name) => request[name]);
-  const text = texts.join('\n');
-  if (LOOKS_AT_VALUES.test(text)) return undefined;
+  const sent = EXPRESSIONS.map((name) => request[name]);
+  const words = wordsOf(sent.join('\n'));
   const resolved = Object.values(names);
-  if (new Set(resolved).size < resolved.length || resolved.some((name) => text.includes(name)))
-    return undefined;
+  if (words === undefined || new Set(resolved).size < resolved.length) return undefined;
+  if (resolved.some((name) => words.has(name))) return undefined;
   const types = Object.entries(values).map(([alias, value]) => alias + (typeOf(value) ?? ''));
-  return JSON.stringify([texts, Object.keys(names), types]);
+  return JSON.stringify([sent, Object.keys(names), types]);
+}
+
+/** What a text spells out, names among it; undefined if it is not to be kept. */
+function wordsOf(text: string): ReadonlySet<string> | undefined {
+  if (texts.has(text)) return texts.get(text);
+  const words = LOOKS_AT_VALUES.test(text) ? undefined : new Set(text.match(WORD));
+  limit(texts);
+  texts.set(text, words);
+  return words;
+}
+
+function limit(map: Map<string, unknown>): void {
+  const [oldest] = map.keys();
+  if (map.size >= MAX_KEPT && oldest !== undefined) map.delete(oldest);
 }
 
 function isEmpty(sent: object): boolean {
@@ -97,8 +114,7 @@ function isEmpty(sent: object): boolean {
 }
 
 function keep(key: string, template: Readonly<Record<string, unknown>>): void {
-  const [oldest] = kept.keys();
-  if (kept.size >= MAX_KEPT && oldest !== undefined) kept.delete(oldest);
+  limit(kept);
   kept.set(key, template);
 }
 
