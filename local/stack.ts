@@ -284,6 +284,7 @@ class RunningStack implements LocalStack {
 
   #expireLater(): void {
     this.#expiry = this.#clock.setTimeout(() => {
+      if (this.#closing !== undefined) return;
       void this.dynamodb?.expireItems(this.#clock.now());
       this.#expireLater();
     }, EXPIRY_INTERVAL_MS);
