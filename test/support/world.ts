@@ -1,0 +1,234 @@
+/** The server over real rows, with a wire and a clock that a test holds in its hands. */
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DynamoStore } from '../../lambdas/adapters/dynamo-store.ts';
+import type { Application } from '../../lambdas/bus/application.ts';
+import type { Bus } from '../../lambdas/bus/context.ts';
+import { Lifecycle } from '../../lambdas/bus/lifecycle.ts';
+import { Messages } from '../../lambdas/bus/messages.ts';
+import type {
+  Clock,
+  Handshake,
+  Log,
+  OpenWork,
+  PostOutcome,
+  Random,
+  Store,
+  Wire,
+} from '../../lambdas/bus/ports.ts';
+import { Publisher } from '../../lambdas/bus/publisher.ts';
+import { Registry } from '../../lambdas/bus/registry.ts';
+import { Sweeper } from '../../lambdas/bus/sweeper.ts';
+import { BUS_TABLE, type BusTable, busTable } from './bus-table.ts';
+
+export const START = Date.UTC(2026, 0, 1);
+
+/** Time that passes only when somebody sleeps, or a test says so. */
+export class FakeClock implements Clock {
+  #now = START;
+
+  now(): number {
+    return this.#now;
+  }
+
+  async sleep(ms: number): Promise<void> {
+    this.#now += ms;
+  }
+
+  advance(ms: number): void {
+    this.#now += ms;
+  }
+}
+
+/** Repeatable chance (mulberry32). */
+export class SeededRandom implements Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed;
+  }
+
+  float(): number {
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
+    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  bytes(length: number): Uint8Array {
+    return Uint8Array.from({ length }, () => Math.floor(this.float() * 256));
+  }
+}
+
+/** Remembers what was posted; a test decides how posts end. */
+export class FakeWire implements Wire {
+  readonly posts: { readonly connectionId: string; readonly frame: string }[] = [];
+  readonly closed: string[] = [];
+  outcome: (connectionId: string, frame: string) => PostOutcome = () => 'ok';
+
+  async post(connectionId: string, frame: string): Promise<PostOutcome> {
+    const outcome = this.outcome(connectionId, frame);
+    if (outcome === 'ok') this.posts.push({ connectionId, frame });
+    return outcome;
+  }
+
+  async close(connectionId: string): Promise<void> {
+    this.closed.push(connectionId);
+  }
+
+  /** Frames one connection was sent, in order. */
+  to(connectionId: string): string[] {
+    return this.posts.filter((post) => post.connectionId === connectionId).map(({ frame }) => frame);
+  }
+}
+
+export class FakeLog implements Log {
+  readonly lines: { readonly level: string; readonly message: string; readonly fields: unknown }[] = [];
+
+  debug(message: string, fields?: unknown): void {
+    this.lines.push({ level: 'debug', message, fields });
+  }
+
+  info(message: string, fields?: unknown): void {
+    this.lines.push({ level: 'info', message, fields });
+  }
+
+  warn(message: string, fields?: unknown): void {
+    this.lines.push({ level: 'warn', message, fields });
+  }
+
+  error(message: string, fields?: unknown): void {
+    this.lines.push({ level: 'error', message, fields });
+  }
+}
+
+export interface World {
+  readonly table: BusTable;
+  readonly bus: Bus;
+  readonly store: Store;
+  readonly wire: FakeWire;
+  readonly clock: FakeClock;
+  readonly log: FakeLog;
+  readonly opened: OpenWork[];
+  readonly lifecycle: Lifecycle;
+  readonly messages: Messages;
+  readonly publisher: Publisher;
+  readonly sweeper: Sweeper;
+}
+
+export interface WorldOptions {
+  readonly applications: readonly Application[];
+  readonly secrets?: Readonly<Record<string, string>>;
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly origins?: readonly string[];
+  readonly clock?: FakeClock;
+  /** Rows to begin with. */
+  readonly rows?: Awaited<ReturnType<BusTable['rows']>>;
+  /** Puts something between the store and the table. */
+  readonly client?: (client: DynamoDBDocumentClient) => DynamoDBDocumentClient;
+}
+
+export const HANDSHAKE: Handshake = {
+  headers: {},
+  query: { EIO: '4', transport: 'websocket' },
+  address: '127.0.0.1',
+  secure: true,
+  xdomain: false,
+  issued: START,
+};
+
+/** 11 bytes of base64url with padding, as API Gateway's ids are. */
+export function connectionId(n: number): string {
+  const bytes = Buffer.alloc(11);
+  bytes.writeUInt32BE(n, 7);
+  return `${bytes.toString('base64url')}=`;
+}
+
+export async function world(options: WorldOptions): Promise<World> {
+  const table = await busTable();
+  await table.restore(options.rows ?? []);
+  const clock = options.clock ?? new FakeClock();
+  const random = new SeededRandom(7);
+  const wire = new FakeWire();
+  const log = new FakeLog();
+  const registry = new Registry(options.applications);
+  const opened: OpenWork[] = [];
+  const store = new DynamoStore({
+    client: options.client?.(table.client) ?? table.client,
+    table: BUS_TABLE,
+    clock,
+    random,
+    isHot: (namespace, room) => registry.roomOwner(namespace, room)?.kind.hot === true,
+  });
+  const bus: Bus = {
+    store,
+    wire,
+    workers: {
+      open: async (work) => {
+        opened.push(work);
+      },
+    },
+    clock,
+    random,
+    secrets: {
+      get: async (name) => {
+        const value = options.secrets?.[name];
+        if (value === undefined) throw new Error(`no secret ${name}`);
+        return value;
+      },
+    },
+    log,
+    registry,
+    config: {
+      pingIntervalMinutes: 4,
+      pingTimeoutMinutes: 2,
+      trackPongs: true,
+      identityMode: 'trusted',
+      origins: options.origins ?? [],
+      settings: options.settings ?? {},
+    },
+  };
+  const lifecycle = new Lifecycle(bus);
+  return {
+    table,
+    bus,
+    store,
+    wire,
+    clock,
+    log,
+    opened,
+    lifecycle,
+    messages: new Messages(bus, lifecycle),
+    publisher: new Publisher(bus, lifecycle),
+    sweeper: new Sweeper(bus, lifecycle),
+  };
+}
+
+/** A connection that has been greeted. */
+export async function connected(
+  at: World,
+  n: number,
+  credentials: Record<string, never> = {},
+): Promise<string> {
+  const id = connectionId(n);
+  await at.lifecycle.accept({ id, connectedAt: at.clock.now(), handshake: HANDSHAKE, credentials });
+  const work = at.opened.at(-1);
+  if (work === undefined) throw new Error('nobody was asked to greet the connection');
+  await at.lifecycle.greet(work);
+  return id;
+}
+
+/** Connects to a namespace as a client would; returns the socket's id. */
+export async function joinedNamespace(
+  at: World,
+  id: string,
+  namespace = '/',
+  auth?: unknown,
+): Promise<string> {
+  const prefix = namespace === '/' ? '40' : `40${namespace},`;
+  await at.messages.handle(id, auth === undefined ? prefix : `${prefix}${JSON.stringify(auth)}`);
+  const reply = at.wire.to(id).findLast((frame) => frame.startsWith(prefix) && frame.includes('"sid"'));
+  const sid =
+    reply === undefined ? undefined : (JSON.parse(reply.slice(prefix.length)) as { sid: string }).sid;
+  if (sid === undefined) throw new Error('the namespace did not answer');
+  return sid;
+}
