@@ -30,7 +30,7 @@ export function typeOf(value: AttributeValue): AttributeType | undefined {
 export const MAX_ITEM_BYTES = 409_600;
 
 /** Levels of maps and lists under one attribute, the attribute itself being the first (ServiceQuotas: 32). */
-export const MAX_NESTING_LEVELS = 32;
+const MAX_NESTING_LEVELS = 32;
 
 /**
  * Bytes an item counts for in quotas and capacity: UTF-8 names and values.

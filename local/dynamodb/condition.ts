@@ -5,18 +5,7 @@
  */
 import { type AttributeValue, type Item, typeOf } from './attribute-value.ts';
 import { db } from './dynalite.ts';
-
-export type Path = readonly (string | number)[];
-export type SizeOf = { readonly type: 'function'; readonly name: 'size'; readonly args: readonly [Operand] };
-export type Operand = Path | AttributeValue | SizeOf;
-
-export type Expression =
-  | { readonly type: 'and' | 'or'; readonly args: readonly [Expression, Expression] }
-  | { readonly type: 'not'; readonly args: readonly [Expression] }
-  | { readonly type: 'function'; readonly name: string; readonly args: readonly Operand[] }
-  | { readonly type: Comparison; readonly args: readonly Operand[] };
-
-export type Comparison = '=' | '<>' | '<' | '<=' | '>' | '>=' | 'between' | 'in';
+import type { Expression, Operand, Path, SizeOf } from './expression.ts';
 
 /** Whether an item (the empty one, if there is none) satisfies a parsed expression. */
 export function satisfies(expression: Expression, item: Item): boolean {

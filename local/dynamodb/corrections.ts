@@ -14,6 +14,7 @@ import {
   type MemberTypes,
   rulesOf,
   type TableDescription,
+  type UpdateSection,
   validations,
 } from './dynalite.ts';
 import { DynamoDbError, validationError } from './errors.ts';
@@ -123,10 +124,30 @@ function correctLimits(): void {
   validations.validateAttributeValue = (value) =>
     isTooDeep(value) ? tooDeep : original.validateAttributeValue(value);
   validations.validateExpressions = (request) =>
-    oversizedExpression(request) ?? deepValue(request) ?? parseCached(request, original.validateExpressions);
+    oversizedExpression(request) ?? deepValue(request) ?? parseCached(request, parsed);
   db.validateKey = (key, table, schema) =>
     emptyKey(key, table) ??
     (schema === undefined ? original.validateKey(key, table) : original.validateKey(key, table, schema));
+}
+
+/** List elements were removed one after the other, so that each removal moved what the next one named. */
+function parsed(request: CheckedRequest): string | undefined {
+  const message = original.validateExpressions(request);
+  const updates = request._updates;
+  if (updates !== undefined) {
+    const removals = updates.sections.filter(({ type }) => type === 'remove').sort(byLastElementFirst);
+    updates.sections = [...updates.sections.filter(({ type }) => type !== 'remove'), ...removals];
+  }
+  return message;
+}
+
+function byLastElementFirst(a: UpdateSection, b: UpdateSection): number {
+  for (const [depth, step] of a.path.entries()) {
+    const other = b.path[depth];
+    if (typeof step === 'number' && typeof other === 'number' && step !== other) return other - step;
+    if (step !== other) return String(step) < String(other) ? -1 : 1;
+  }
+  return 0;
 }
 
 const tooDeep =

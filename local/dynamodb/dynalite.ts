@@ -4,16 +4,16 @@
  */
 import { createRequire } from 'node:module';
 import type { AttributeValue, Item } from './attribute-value.ts';
-import type { Expression } from './condition.ts';
+import type { Expression } from './expression.ts';
 
 export type Callback<T> = (error: unknown, value?: T) => void;
 
-export interface KeyElement {
+interface KeyElement {
   readonly AttributeName: string;
   readonly KeyType: 'HASH' | 'RANGE';
 }
 
-export interface IndexDescription {
+interface IndexDescription {
   readonly IndexName: string;
   readonly KeySchema: readonly KeyElement[];
   IndexStatus?: string;
@@ -46,7 +46,7 @@ export interface KeyedStore<V> {
   lock(key: string, body: (release: <T>(callback: Callback<T>) => Callback<T>) => void): void;
 }
 
-export interface StoreOptions {
+interface StoreOptions {
   readonly createTableMs: number;
   readonly deleteTableMs: number;
   readonly updateTableMs: number;
@@ -68,6 +68,12 @@ export interface Store {
   getIndexDb(type: string, table: string, index: string): KeyedStore<Item>;
 }
 
+/** One clause of an update expression. */
+export interface UpdateSection {
+  readonly type: 'set' | 'remove' | 'add' | 'delete';
+  readonly path: readonly (string | number)[];
+}
+
 /** A request after dynalite's validation: plain members, and expressions parsed into the members with an underscore. */
 export interface CheckedRequest extends Record<string, unknown> {
   readonly TableName: string;
@@ -83,6 +89,7 @@ export interface CheckedRequest extends Record<string, unknown> {
   readonly ConditionalOperator?: string;
   readonly QueryFilter?: unknown;
   readonly ScanFilter?: unknown;
+  readonly _updates?: { sections: readonly UpdateSection[] };
   readonly _condition?: { readonly expression: Expression };
   readonly _filter?: { readonly expression: Expression };
   readonly _projection?: { readonly paths: readonly unknown[] };

@@ -6,6 +6,7 @@
  * other, transactions included, and reads are strongly consistent whatever they ask for.
  */
 import type { Item } from './attribute-value.ts';
+import { batchGet } from './batch.ts';
 import { correctDynalite } from './corrections.ts';
 import { db } from './dynalite.ts';
 import { DynamoDbError, isRefused, validationError } from './errors.ts';
@@ -113,6 +114,7 @@ export class DynamoDbFront {
         perform(name, request, this.#store);
     return new Map<string, Handler>([
       ...DYNALITE_OPERATIONS.map((name): [string, Handler] => [name, run(name)]),
+      ['BatchGetItem', (request) => batchGet(request, this.#store)],
       ['TransactWriteItems', (request) => this.#transactions.write(request)],
       ['TransactGetItems', (request) => this.#transactions.read(request)],
       ['CreateTable', (request) => this.#createTable(request)],

@@ -12,7 +12,6 @@ import type { MemoryStore } from './store.ts';
 
 /** The operations dynalite brings. */
 export const DYNALITE_OPERATIONS = [
-  'BatchGetItem',
   'BatchWriteItem',
   'CreateTable',
   'DeleteItem',

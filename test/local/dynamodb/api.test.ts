@@ -282,6 +282,20 @@ describe('conditions and updates of maps', () => {
     }
   });
 
+  it('remove the list elements that were named, whatever else is removed', async () => {
+    await put(strings, { p: 'list', s: 's', l: ['a', 'b', ['c', 'd'], 'e'] });
+    const { Attributes } = await db.documents.send(
+      new UpdateCommand({
+        TableName: strings,
+        Key: { p: 'list', s: 's' },
+        UpdateExpression: 'REMOVE l[0], l[1], l[2][0] SET l[3] = :v',
+        ExpressionAttributeValues: { ':v': 'E' },
+        ReturnValues: 'ALL_NEW',
+      }),
+    );
+    expect(Attributes?.l).toEqual([['d'], 'E']);
+  });
+
   it('refuse an entry of a map that is not there', async () => {
     const call = update('SET nothing.#k = :v', {
       ExpressionAttributeNames: { '#k': 'a' },
@@ -420,6 +434,23 @@ describe('refusals', () => {
       db.documents.send(new BatchGetCommand({ RequestItems: { [strings]: { Keys: tooMany } } })),
       /Too many items|less than or equal to 100/,
     );
+  });
+});
+
+describe('a batch of reads', () => {
+  it('brings whole megabytes, and gives back the keys beyond sixteen', async () => {
+    const name = await db.table();
+    const keys = Array.from({ length: 50 }, (_, i) => ({ p: `large-${i}`, s: 's' }));
+    for (const key of keys) await put(name, { ...key, v: 'x'.repeat(390_000) });
+    const request = { Keys: keys, ProjectionExpression: 'p' };
+    const { Responses, UnprocessedKeys } = await db.documents.send(
+      new BatchGetCommand({ RequestItems: { [name]: request } }),
+    );
+    const found = Responses![name]!.map(({ p }) => p);
+    const left = UnprocessedKeys![name]!;
+    expect(found.length).toBe(Math.floor((16 * 1024 * 1024) / 390_010));
+    expect([...found, ...left.Keys!.map(({ p }) => p)].sort()).toEqual(keys.map(({ p }) => p).sort());
+    expect(left).toMatchObject({ ProjectionExpression: 'p' });
   });
 });
 
