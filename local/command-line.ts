@@ -1,0 +1,65 @@
+/** The options of `npm start`. */
+import { parseArgs } from 'node:util';
+
+export interface CommandLine {
+  readonly help: boolean;
+  readonly jsonLogs: boolean;
+  readonly port: number | undefined;
+  /** As the setting `APPS`. */
+  readonly apps: string | undefined;
+  /** As the setting `STAGE`. */
+  readonly stage: string | undefined;
+}
+
+/** The command line cannot be understood. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+  readonly code = 'usage';
+  readonly retryable = false;
+}
+
+export const USAGE = `npm start -- [options]     runs the deployed stack on this machine
+
+  --port <n>      port to listen on; 0 for any free one           (default PORT or 3000)
+  --apps <list>   applications: built-in names or module paths    (default APPS or all built-in ones)
+  --stage <name>  stage of the WebSocket API                      (default STAGE or prod)
+  --json-logs     print the functions' logs as they are
+  --help          show this
+
+Settings come from the environment and from .env: JWT_SECRET, FRONTEND_URL, WS_PATH, DEBUG, DYNAMODB_ENDPOINT, …
+`;
+
+const OPTIONS = {
+  help: { type: 'boolean', short: 'h' },
+  'json-logs': { type: 'boolean' },
+  port: { type: 'string' },
+  apps: { type: 'string' },
+  stage: { type: 'string' },
+} as const;
+
+/** @throws UsageError naming what is unknown or wrong */
+export function parseCommandLine(args: readonly string[]): CommandLine {
+  const values = parsed(args);
+  return {
+    help: values.help ?? false,
+    jsonLogs: values['json-logs'] ?? false,
+    port: values.port === undefined ? undefined : parsePort('--port', values.port),
+    apps: values.apps,
+    stage: values.stage,
+  };
+}
+
+/** @throws UsageError naming the option or variable the text came from */
+export function parsePort(label: string, text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (port <= 65_535) return port;
+  throw new UsageError(`${label} must be a port from 0 to 65535, not "${text}"`);
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
