@@ -1,0 +1,79 @@
+/** The deployed stack and stock clients, for integration tests. */
+import { SignJWT } from 'jose';
+import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
+import { type LocalStack, type StackOptions, startStack } from '../../local/stack.ts';
+import { assembly } from './assembly.ts';
+
+export const JWT_SECRET = 'a secret for tests only, long enough for HS256';
+
+export interface TestStack {
+  readonly stack: LocalStack;
+  /** Every line that the functions wrote. */
+  readonly logs: string[];
+  /** A stock client, connecting; closed with the stack. */
+  client(options?: Partial<ManagerOptions & SocketOptions>, namespace?: string): Socket;
+  close(): Promise<void>;
+}
+
+export async function startTestStack(options: Partial<StackOptions> = {}): Promise<TestStack> {
+  const logs: string[] = [];
+  const stack = await startStack({
+    assembly: assembly(),
+    schedule: false,
+    settings: { JWT_SECRET },
+    log: (entry) => logs.push(JSON.stringify(entry)),
+    ...options,
+  });
+  const clients: Socket[] = [];
+  return {
+    stack,
+    logs,
+    client: (clientOptions = {}, namespace = '/') => {
+      const url = namespace === '/' ? stack.origin : `${stack.origin}${namespace}`;
+      const socket = io(url, {
+        transports: ['websocket'],
+        forceNew: true,
+        reconnection: false,
+        ...clientOptions,
+      });
+      clients.push(socket);
+      return socket;
+    },
+    close: async () => {
+      for (const socket of clients) socket.disconnect();
+      await stack.close();
+    },
+  };
+}
+
+/** A token of the test deployment. */
+export function token(
+  claims: Record<string, unknown>,
+  options: { secret?: string; expires?: string } = {},
+): Promise<string> {
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: 'HS256' })
+    .setIssuedAt()
+    .setExpirationTime(options.expires ?? '1h')
+    .sign(new TextEncoder().encode(options.secret ?? JWT_SECRET));
+}
+
+const PATIENCE_MS = 8_000;
+
+/** The first payload of an event, or a failure that names it. */
+export function heard<T = Record<string, unknown>>(socket: Socket, event: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${event} was not heard`)), PATIENCE_MS);
+    socket.once(event, (payload: T) => {
+      clearTimeout(timer);
+      resolve(payload);
+    });
+  });
+}
+
+/** Everything a socket hears from now on, by event. */
+export function recorded(socket: Socket): { readonly event: string; readonly args: unknown[] }[] {
+  const all: { readonly event: string; readonly args: unknown[] }[] = [];
+  socket.onAny((event: string, ...args: unknown[]) => all.push({ event, args }));
+  return all;
+}
