@@ -60,7 +60,7 @@ export class FunctionPool {
 
   /** Starts one instance ahead of the first event; a failure shows at the first invocation. */
   async warm(): Promise<void> {
-    if (this.size === 0 && this.#options.limit > 0) await this.#grow();
+    if (!this.#closed && this.size === 0 && this.#options.limit > 0) await this.#grow();
   }
 
   /** Resolves when the events accepted until now have ended. */

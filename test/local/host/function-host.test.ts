@@ -310,6 +310,14 @@ describe('closing', () => {
     expect(host.instances('forever')).toBe(0);
   });
 
+  test('ends a prewarming, and starts nothing afterwards', async () => {
+    const { host } = await hosting(['count', 'echo', 'slow', 'nothing'].map((name) => fixture(name)));
+    const warming = host.prewarm();
+    await host.close();
+    await warming;
+    expect(host.names.map((name) => host.instances(name))).toEqual([0, 0, 0, 0]);
+  });
+
   test('does not wait for the pause before a retry', async () => {
     const { host, logs, logged } = await hosting([fixture('alwaysFails')], { retryDelaysMs: [50_000] });
     host.invokeLater('alwaysFails', '{}');

@@ -7,6 +7,8 @@ const functions = fileURLToPath(new URL('./fixtures/', import.meta.url));
 
 type Json = Readonly<Record<string, unknown>>;
 
+/** A placeholder of Fn::Sub. */
+export const slot = (name: string) => `$\{${name}}`;
 const ref = (name: string) => ({ Ref: name });
 const arnOf = (name: string) => ({ 'Fn::GetAtt': [name, 'Arn'] });
 
@@ -14,9 +16,11 @@ function lambda(name: string, properties: Json = {}): Json {
   return {
     Type: 'AWS::Lambda::Function',
     Properties: {
-      // `functions.connect` alone would make every function's name the module's.
       Handler: `${name}.${name}`,
-      Code: { S3Bucket: { 'Fn::Sub': 'assets-${AWS::AccountId}-${AWS::Region}' }, S3Key: 'code.zip' },
+      Code: {
+        S3Bucket: { 'Fn::Sub': `assets-${slot('AWS::AccountId')}-${slot('AWS::Region')}` },
+        S3Key: 'code.zip',
+      },
       Role: arnOf(`${name}Role`),
       Runtime: 'nodejs24.x',
       Timeout: 20,
@@ -159,7 +163,11 @@ export function fixtureTemplate(changes: Record<string, Json> = {}): Json {
     },
     Outputs: {
       HttpUrl: { Value: { 'Fn::GetAtt': ['Http', 'ApiEndpoint'] } },
-      WebSocketUrl: { Value: { 'Fn::Sub': 'wss://${Ws}.execute-api.${AWS::Region}.${AWS::URLSuffix}/prod' } },
+      WebSocketUrl: {
+        Value: {
+          'Fn::Sub': `wss://${slot('Ws')}.execute-api.${slot('AWS::Region')}.${slot('AWS::URLSuffix')}/prod`,
+        },
+      },
     },
   };
 }

@@ -1,0 +1,193 @@
+import { describe, expect, test } from 'vitest';
+import { readAssembly } from '../../../local/template/assembly.ts';
+import type { Deployment } from '../../../local/template/deployment.ts';
+import { readDeployment } from '../../../local/template/deployment-reader.ts';
+import { IntrinsicResolver, type References } from '../../../local/template/intrinsics.ts';
+import { fixtureAssembly, fixtureTemplate, slot } from './fixture-assembly.ts';
+
+const PLACE = { callbackOrigin: 'http://127.0.0.1:3000', httpOrigin: 'http://localhost:3000' };
+
+async function deploymentOf(template = fixtureTemplate()): Promise<Deployment> {
+  await using assembly = await fixtureAssembly(template);
+  return readDeployment(await readAssembly(assembly.directory), PLACE);
+}
+
+const references: References = {
+  ref: (name) => ({ Name: 'value', List: ['a', 'b'] })[name],
+  attribute: (logicalId, attribute) => (logicalId === 'Name' ? `${attribute} of ${logicalId}` : undefined),
+  condition: (name) =>
+    ({ Yes: { 'Fn::Equals': ['a', 'a'] }, No: { 'Fn::Not': [{ Condition: 'Yes' }] } })[name],
+  mapping: (map, first, second) => (map === 'Map' ? `${first}.${second}` : undefined),
+  finish: (text) => text.replace('deployed', 'local'),
+};
+const resolve = (value: unknown) => new IntrinsicResolver(references).resolve(value, 'here');
+
+describe('intrinsic functions', () => {
+  test.each([
+    ['Ref', { Ref: 'Name' }, 'value'],
+    ['Fn::GetAtt as a list', { 'Fn::GetAtt': ['Name', 'Arn'] }, 'Arn of Name'],
+    ['Fn::GetAtt as a text', { 'Fn::GetAtt': 'Name.Stream.Arn' }, 'Stream.Arn of Name'],
+    ['Fn::Join', { 'Fn::Join': ['-', ['a', { Ref: 'Name' }, 1]] }, 'a-value-1'],
+    [
+      'Fn::Sub',
+      { 'Fn::Sub': `${slot('Name')}/${slot('Name.Arn')}/${slot('!Name')}` },
+      `value/Arn of Name/${slot('Name')}`,
+    ],
+    ['Fn::Sub with variables', { 'Fn::Sub': [slot('x'), { x: { Ref: 'Name' } }] }, 'value'],
+    ['Fn::Select', { 'Fn::Select': ['1', { Ref: 'List' }] }, 'b'],
+    ['Fn::Split', { 'Fn::Split': [',', 'a,b'] }, ['a', 'b']],
+    ['Fn::If, true', { 'Fn::If': ['Yes', 'then', 'else'] }, 'then'],
+    ['Fn::If, false', { 'Fn::If': ['No', 'then', 'else'] }, 'else'],
+    ['Fn::And', { 'Fn::And': [{ Condition: 'Yes' }, { Condition: 'No' }] }, false],
+    ['Fn::Or', { 'Fn::Or': [{ Condition: 'Yes' }, { Condition: 'No' }] }, true],
+    ['Fn::FindInMap', { 'Fn::FindInMap': ['Map', 'a', { Ref: 'Name' }] }, 'a.value'],
+    ['Fn::Base64', { 'Fn::Base64': 'hola' }, 'aG9sYQ=='],
+    [
+      'AWS::NoValue',
+      { kept: 1, left: { Ref: 'AWS::NoValue' }, list: [{ Ref: 'AWS::NoValue' }, 2] },
+      { kept: 1, list: [2] },
+    ],
+    ['a complete text', { 'Fn::Join': ['', ['depl', 'oyed']] }, 'local'],
+    ['an object that only looks like one', { Ref: 'Name', Other: 1 }, { Ref: 'Name', Other: 1 }],
+  ])('resolves %s', (_name, value, expected) => {
+    expect(resolve(value)).toEqual(expected);
+  });
+
+  test.each([
+    [{ Ref: 'Nobody' }, 'unknown_reference'],
+    [{ 'Fn::GetAtt': ['Nobody', 'Arn'] }, 'unknown_reference'],
+    [{ 'Fn::If': ['Maybe', 1, 2] }, 'unknown_reference'],
+    [{ 'Fn::ImportValue': 'other' }, 'unsupported_intrinsic'],
+    [{ 'Fn::Select': ['9', ['a']] }, 'invalid_property'],
+    [{ 'Fn::Join': 'no list' }, 'invalid_property'],
+  ])('refuses %j, and says where it is', (value, code) => {
+    expect(() => resolve({ deep: [value] })).toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining('here/deep/0') }),
+    );
+  });
+});
+
+describe('a deployment', () => {
+  test('names functions after their handlers and gives them local addresses', async () => {
+    const { functions } = await deploymentOf();
+    expect([...functions.keys()]).toEqual(['connect', 'open', 'disconnect', 'sweep', 'http', 'publish']);
+    expect(functions.get('connect')).toMatchObject({
+      arn: 'arn:aws:lambda:us-east-1:123456789012:function:connect',
+      timeoutSeconds: 20,
+      memoryMb: 256,
+      role: 'arn:aws:iam::123456789012:role/Fixture-connectRole',
+      asynchronous: { retries: 2, maxAgeSeconds: 21_600 },
+      environment: {
+        TABLE: 'Fixture-Bus',
+        OPEN_FUNCTION: 'open',
+        CALLBACK_URL: 'http://127.0.0.1:3000/prod',
+        HTTP_URL: 'http://localhost:3000',
+      },
+    });
+    expect(functions.get('open')?.asynchronous).toEqual({ retries: 1, maxAgeSeconds: 60 });
+  });
+
+  test('has the tables, the routes, the schedule and the outputs of the template', async () => {
+    const { tables, webSocketApi, httpApi, schedules, outputs } = await deploymentOf();
+    expect(tables).toMatchObject([
+      {
+        name: 'Fixture-Bus',
+        partitionKey: { name: 'p', type: 'B' },
+        sortKey: undefined,
+        timeToLiveAttribute: 't',
+        pointInTimeRecovery: true,
+      },
+    ]);
+    expect(webSocketApi).toMatchObject({ stage: 'prod', routeSelectionExpression: '\\$default' });
+    expect([...(webSocketApi?.routes ?? [])]).toEqual([
+      ['$connect', 'connect'],
+      ['$disconnect', 'disconnect'],
+      ['$default', 'publish'],
+    ]);
+    expect(httpApi?.routes).toContainEqual({
+      key: 'POST /publish',
+      functionName: 'publish',
+      authorization: 'AWS_IAM',
+    });
+    expect(schedules).toMatchObject([{ everyMs: 60_000, targets: [{ functionName: 'sweep' }] }]);
+    expect(Object.fromEntries(outputs)).toEqual({
+      HttpUrl: 'http://localhost:3000',
+      WebSocketUrl: 'ws://localhost:3000/prod',
+    });
+  });
+
+  const properties = (id: string) => {
+    const { Resources } = fixtureTemplate() as {
+      Resources: Record<string, { Type: string; Properties: object }>;
+    };
+    return Resources[id]!;
+  };
+  const changed = (id: string, Properties: object) => ({
+    [id]: { ...properties(id), Properties: { ...properties(id).Properties, ...Properties } },
+  });
+
+  test.each([
+    [
+      'a resource that does not run locally',
+      { Queue: { Type: 'AWS::SQS::Queue' } },
+      'unsupported_resource',
+      'Queue',
+    ],
+    ['a second WebSocket API', { Second: properties('Ws') }, 'unsupported_resource', 'Second'],
+    ['two functions of one name', { twin: properties('connect') }, 'duplicate_function_name', 'twin'],
+    [
+      'code that is not in the assembly',
+      changed('connect', { Code: { S3Key: 'other.zip' } }),
+      'asset_not_found',
+      'connect',
+    ],
+    [
+      'a timeout that Lambda does not allow',
+      changed('connect', { Timeout: 901 }),
+      'invalid_property',
+      'connect/Properties/Timeout',
+    ],
+    ['a layer', changed('connect', { Layers: ['arn'] }), 'invalid_property', 'connect/Properties/Layers'],
+    [
+      'an index',
+      changed('Bus', { GlobalSecondaryIndexes: [{}] }),
+      'invalid_property',
+      'Bus/Properties/Global',
+    ],
+    [
+      'a schedule that is not a rate',
+      changed('Minute', { ScheduleExpression: 'cron(0 0 * * ? *)' }),
+      'unsupported_property',
+      'Minute',
+    ],
+    [
+      'an authorizer',
+      changed('HttpdefaultRoute', { AuthorizationType: 'JWT' }),
+      'invalid_property',
+      'HttpdefaultRoute',
+    ],
+    [
+      'IAM on a WebSocket route',
+      changed('WsconnectRoute', { AuthorizationType: 'AWS_IAM' }),
+      'unsupported_property',
+      'WsconnectRoute',
+    ],
+  ])('is refused with %s', async (_what, change, code, at) => {
+    const refused = deploymentOf(fixtureTemplate(change));
+    await expect(refused).rejects.toMatchObject({
+      name: 'TemplateError',
+      code,
+      at: expect.stringContaining(at),
+    });
+  });
+
+  test('leaves out what a false condition leaves out', async () => {
+    const template = { ...fixtureTemplate({ Queue: { Type: 'AWS::SQS::Queue', Condition: 'Never' } }) };
+    const Conditions = { Never: { 'Fn::Equals': [{ Ref: 'AWS::Region' }, 'mars-east-1'] } };
+    await expect(deploymentOf({ ...template, Conditions })).resolves.toMatchObject({ stackName: 'Fixture' });
+  });
+
+  test('is refused when there is no assembly', async () => {
+    await expect(readAssembly('/nowhere/at/all')).rejects.toMatchObject({ code: 'assembly_unreadable' });
+  });
+});
