@@ -19,7 +19,7 @@ export const HOT_SHARDS = 16;
 export const DUE_SHARDS = 16;
 const ID_BYTES = 15;
 const CONNECTION_ID_BYTES = 11;
-/** Marks a connection id that is not API Gateway's usual 11 bytes of base64url. */
+/** Marks a connection id that is not API Gateway's usual 11 bytes of base64url; a byte that UTF-8 never has. */
 const TEXT_MARK = 0xff;
 
 /** 16 bytes of SHA-256; the parts are length-prefixed, so that no two lists of parts read the same. */
@@ -88,13 +88,16 @@ export function connectionBytes(connectionId: string): Buffer {
   const bytes = Buffer.from(connectionId, 'base64url');
   if (bytes.length === CONNECTION_ID_BYTES && `${bytes.toString('base64url')}=` === connectionId)
     return bytes;
-  return Buffer.concat([Uint8Array.of(TEXT_MARK), Buffer.from(connectionId, 'utf8')]);
+  const text = Buffer.from(connectionId, 'utf8');
+  // With one mark a text of ten bytes would have the length of a usual id, and be taken for it.
+  const marks = text.length === CONNECTION_ID_BYTES - 1 ? 2 : 1;
+  return Buffer.concat([Buffer.alloc(marks, TEXT_MARK), text]);
 }
 
 export function connectionText(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (buffer.length === CONNECTION_ID_BYTES) return `${buffer.toString('base64url')}=`;
-  return buffer.subarray(1).toString('utf8');
+  return buffer.subarray(buffer[1] === TEXT_MARK ? 2 : 1).toString('utf8');
 }
 
 /** The last byte decides, so that a shard is spread over the whole range of ids. */
