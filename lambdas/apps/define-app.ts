@@ -153,7 +153,9 @@ export function defineApp<
   Identity = undefined,
 >(definition: AppDefinition<Events, Payloads, Calls, Identity>): App<Events, Payloads> {
   const { name, namespace = '/', auth, origins, onConnect, onDisconnect, onError } = definition;
-  if (!NAME_FORM.test(name)) throw new TypeError(`an application's name is like 'my-app', not '${name}'`);
+  // `test` would take a missing name for the text 'undefined'; definitions are also written without types.
+  if (typeof name !== 'string' || !NAME_FORM.test(name))
+    throw new TypeError(`an application's name is like 'my-app', not '${name}'`);
   if (!namespace.startsWith('/')) throw new TypeError(`the namespace of ${name} must begin with a slash`);
   if (Object.keys(definition.rooms ?? {}).includes(''))
     throw new TypeError(`a room prefix of ${name} is empty`);
