@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { parseEnv } from 'node:util';
 import { type CommandLine, parsePort } from './command-line.ts';
 
-export const DEFAULT_PORT = 3000;
+const DEFAULT_PORT = 3000;
 
 export interface Settings {
   readonly port: number;

@@ -8,7 +8,7 @@ export type DynamoDbCall = (
 ) => Promise<{ readonly status: number; readonly body: unknown }>;
 
 /** A table could not be made. */
-export class TableError extends Error {
+class TableError extends Error {
   override readonly name = 'TableError';
   readonly code = 'table_not_created';
   readonly retryable = false;

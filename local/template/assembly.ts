@@ -45,7 +45,7 @@ const templateSchema = z.looseObject({
   ),
 });
 
-export type Template = z.output<typeof templateSchema>;
+type Template = z.output<typeof templateSchema>;
 export type TemplateResource = z.output<typeof resourceSchema>;
 
 export interface Assembly {

@@ -28,7 +28,7 @@ import {
 } from './resource-schemas.ts';
 
 /** AWS's own example account; nothing locally belongs to an account. */
-export const LOCAL_ACCOUNT_ID = '123456789012';
+const LOCAL_ACCOUNT_ID = '123456789012';
 
 export interface DeploymentPlace {
   /** Origin that stands for the WebSocket API's `https://{api}.execute-api…`, for example `http://127.0.0.1:3000`. */

@@ -33,7 +33,7 @@ export interface FunctionDefinition {
   readonly asynchronous: { readonly retries: number; readonly maxAgeSeconds: number };
 }
 
-export interface KeyDefinition {
+interface KeyDefinition {
   readonly name: string;
   readonly type: 'S' | 'N' | 'B';
 }

@@ -154,7 +154,7 @@ function substitute(resolver: IntrinsicResolver, argument: unknown, at: string):
   });
 }
 
-export function isRecord(value: unknown): value is Record<string, unknown> {
+function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

@@ -25,7 +25,7 @@ export function fixture(name: string, changes: Partial<FunctionDefinition> = {})
   };
 }
 
-export function deploymentOf(functions: readonly FunctionDefinition[]): Deployment {
+function deploymentOf(functions: readonly FunctionDefinition[]): Deployment {
   return {
     stackName: 'Fixture',
     region: 'us-east-1',
