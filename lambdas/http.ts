@@ -1,33 +1,41 @@
+import type { RoutedResponse } from './bus/http-router.ts';
 import { answerEngineRequest, isEngineRequest } from './wiring/engine-http.ts';
-import { type HttpEvent, httpEventSchema } from './wiring/events.ts';
+import { type HttpEvent, httpEventSchema, lowerCased } from './wiring/events.ts';
 import { createServer } from './wiring/server.ts';
 
 const server = createServer();
 
-interface HttpResponse {
-  readonly statusCode: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-}
-
-/** HTTP beside the sockets: requests of clients that begin with long polling. */
-export async function handler(event: unknown): Promise<HttpResponse> {
+/** HTTP beside the sockets: the applications' routes, and clients that begin with long polling. */
+export async function handler(event: unknown): Promise<RoutedResponse> {
   const parsed = httpEventSchema.safeParse(event);
-  if (!parsed.success) return json(400, { error: { code: 'invalid_payload', message: 'not an HTTP event' } });
+  if (!parsed.success) {
+    server.log.error('not an HTTP event of API Gateway', { issues: parsed.error.issues });
+    return failure();
+  }
   server.log.forRequest({ requestId: parsed.data.requestContext.requestId });
   try {
-    return route(parsed.data);
+    if (isEngineRequest(parsed.data, process.env.WS_PATH))
+      return answerEngineRequest(parsed.data, server.bus);
+    return await server.router.handle(routed(parsed.data));
   } catch (error) {
     server.log.error('a request failed', { path: parsed.data.rawPath, error });
-    return json(500, { error: { code: 'internal', message: 'internal error' } });
+    return failure();
   }
 }
 
-function route(event: HttpEvent): HttpResponse {
-  if (isEngineRequest(event, process.env.WS_PATH)) return answerEngineRequest(event, server.bus);
-  return json(404, { error: { code: 'not_found', message: 'there is nothing here' } });
+function routed(event: HttpEvent) {
+  const { http } = event.requestContext;
+  return {
+    method: http.method,
+    path: event.rawPath,
+    headers: lowerCased(event.headers),
+    query: Object.fromEntries(new URLSearchParams(event.rawQueryString)),
+    body: event.isBase64Encoded ? Buffer.from(event.body ?? '', 'base64').toString('utf8') : event.body,
+    address: http.sourceIp ?? '',
+  };
 }
 
-function json(statusCode: number, body: unknown): HttpResponse {
-  return { statusCode, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+function failure(): RoutedResponse {
+  const body = { error: { code: 'internal', message: 'internal error' } };
+  return { statusCode: 500, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
 }

@@ -21,6 +21,7 @@ import type {
   Due,
   Group,
   Json,
+  NotedRoom,
   Page,
   Random,
   SocketKey,
@@ -32,12 +33,15 @@ import type {
 import {
   connectionBytes,
   connectionKey,
+  DIRECTORY_SHARDS,
   DUE_SHARDS,
+  directoryPartition,
   dueKey,
   duePartition,
   groupKey,
   HOT_SHARDS,
   idBytes,
+  idText,
   memberKey,
   type RowKey,
   SWEEP_KEY,
@@ -47,6 +51,7 @@ import {
 import {
   closedEnd,
   connectionRow,
+  directoryRow,
   dueRow,
   expired,
   membershipRow,
@@ -55,6 +60,7 @@ import {
   readConnection,
   readDue,
   readMember,
+  readNotedRoom,
   readSocket,
   socketRow,
 } from './rows.ts';
@@ -67,6 +73,9 @@ const CONFLICT_PATIENCE_MS = 2_000;
 const FIRST_PAUSE_MS = 10;
 const LAST_PAUSE_MS = 250;
 const CONCURRENCY = 16;
+/** A room noted by this instance is not noted again for this long. */
+const NOTE_MS = 10 * 60_000;
+const MOST_NOTES = 10_000;
 
 type TransactItem = NonNullable<TransactWriteCommandInput['TransactItems']>[number];
 
@@ -85,6 +94,8 @@ export class DynamoStore implements Store {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #isHot: DynamoStoreOptions['isHot'];
+  /** Namespace and room → when this instance noted it. */
+  readonly #noted = new Map<string, number>();
 
   constructor(options: DynamoStoreOptions) {
     this.#client = options.client;
@@ -358,20 +369,37 @@ export class DynamoStore implements Store {
     return next === undefined ? { members } : { members, next };
   }
 
+  async noteRoom(namespace: string, room: string, socketId: string, at: number): Promise<void> {
+    const key = `${namespace}\n${room}`;
+    if ((this.#noted.get(key) ?? 0) > at - NOTE_MS) return;
+    await this.#client.send(
+      new PutCommand({ TableName: this.#table, Item: directoryRow(namespace, room, socketId, at) }),
+    );
+    if (this.#noted.size >= MOST_NOTES) this.#noted.clear();
+    this.#noted.set(key, at);
+  }
+
+  async notedRooms(namespace: string): Promise<NotedRoom[]> {
+    const shards = Array.from({ length: DIRECTORY_SHARDS }, (_, shard) =>
+      directoryPartition(namespace, shard),
+    );
+    const rows = await Promise.all(shards.map((p) => this.#queryAll(p)));
+    return rows.flat().map(readNotedRoom);
+  }
+
+  async stillMembers(namespace: string, noted: readonly NotedRoom[]): Promise<Set<string>> {
+    const rooms = new Map<string, string>();
+    const keys = noted.map(({ room, socketId }) => {
+      const key = this.#roomMemberKey({ namespace, id: socketId }, room);
+      rooms.set(keyText(key), room);
+      return key;
+    });
+    const rows = await this.#batchGetAll(keys);
+    return new Set(rows.flatMap((row) => rooms.get(keyText(row as unknown as RowKey)) ?? []));
+  }
+
   async due(minute: number, shard: number): Promise<Due[]> {
-    const due: Due[] = [];
-    const p = duePartition(minute, shard);
-    let after: Uint8Array | undefined;
-    do {
-      const { rows, next } = await this.#query({
-        KeyConditionExpression: 'p = :p',
-        ExpressionAttributeValues: { ':p': p },
-        ...(after === undefined ? {} : { ExclusiveStartKey: { p, s: after } }),
-      });
-      due.push(...rows.map(readDue));
-      after = next;
-    } while (after !== undefined);
-    return due;
+    return (await this.#queryAll(duePartition(minute, shard))).map(readDue);
   }
 
   dueShards(): number {
@@ -436,6 +464,29 @@ export class DynamoStore implements Store {
     const now = this.#clock.now();
     const next = LastEvaluatedKey?.s as Uint8Array | undefined;
     return { rows: Items.filter((row) => !expired(row, now)), next };
+  }
+
+  /** Every row of a partition. */
+  async #queryAll(p: Uint8Array): Promise<Row[]> {
+    const all: Row[] = [];
+    let after: Uint8Array | undefined;
+    do {
+      const { rows, next } = await this.#query({
+        KeyConditionExpression: 'p = :p',
+        ExpressionAttributeValues: { ':p': p },
+        ...(after === undefined ? {} : { ExclusiveStartKey: { p, s: after } }),
+      });
+      all.push(...rows);
+      after = next;
+    } while (after !== undefined);
+    return all;
+  }
+
+  async #batchGetAll(keys: readonly RowKey[]): Promise<Row[]> {
+    const chunks = Array.from({ length: Math.ceil(keys.length / BATCH_GET) }, (_, index) =>
+      keys.slice(index * BATCH_GET, (index + 1) * BATCH_GET),
+    );
+    return (await pMap(chunks, (chunk) => this.#batchGet(chunk), { concurrency: CONCURRENCY })).flat();
   }
 
   async #batchGet(keys: readonly RowKey[]): Promise<Row[]> {
@@ -521,6 +572,10 @@ export class DynamoStore implements Store {
       }
     }
   }
+}
+
+function keyText({ p, s }: RowKey): string {
+  return `${idText(p)} ${idText(s)}`;
 }
 
 type Reasons = NonNullable<TransactionCanceledException['CancellationReasons']>;

@@ -10,7 +10,14 @@ export interface RowKey {
   readonly s: Uint8Array;
 }
 
-const KIND = { connection: 0x63, socket: 0x73, membership: 0x6d, due: 0x64, sweep: 0x77 } as const;
+const KIND = {
+  connection: 0x63,
+  socket: 0x73,
+  membership: 0x6d,
+  due: 0x64,
+  sweep: 0x77,
+  directory: 0x72,
+} as const;
 const ONLY = Uint8Array.of(0);
 
 /** Shards of groups that many join at once; known to every publisher without a read. */
@@ -70,6 +77,22 @@ export function duePartition(minute: number, shard: number): Uint8Array {
   p.writeUInt32BE(minute, 1);
   p.writeUInt8(shard, 5);
   return p;
+}
+
+/** Partitions of one namespace's room directory. */
+export const DIRECTORY_SHARDS = 16;
+
+export function directoryKey(namespace: string, room: string): RowKey {
+  const s = hash16('directory', namespace, room);
+  return { p: directoryPartition(namespace, shardOf(s, DIRECTORY_SHARDS)), s };
+}
+
+export function directoryPartition(namespace: string, shard: number): Uint8Array {
+  return Buffer.concat([
+    Uint8Array.of(KIND.directory),
+    hash16('directory of', namespace),
+    Uint8Array.of(shard),
+  ]);
 }
 
 export const SWEEP_KEY: RowKey = { p: Uint8Array.of(KIND.sweep), s: ONLY };

@@ -1,10 +1,21 @@
 /** Rows of the bus table and what they mean. Values that are never compared by DynamoDB are kept as JSON text. */
-import type { Connection, Due, Handshake, Json, Member, SocketRecord, SocketState } from '../bus/ports.ts';
+import type {
+  Connection,
+  Due,
+  Handshake,
+  Json,
+  Member,
+  NotedRoom,
+  SocketRecord,
+  SocketState,
+} from '../bus/ports.ts';
 import {
   connectionBytes,
   connectionKey,
   connectionText,
+  directoryKey,
   dueKey,
+  idBytes,
   idText,
   type RowKey,
   socketKey,
@@ -103,6 +114,23 @@ export function membershipRow(key: RowKey, connectionId: string, connectedAt: nu
 export function readMember(row: Row): Member {
   const member = { id: idText(row.s as Uint8Array), connectionId: connectionText(row.c as Uint8Array) };
   return typeof row.seen === 'number' ? { ...member, seen: row.seen } : member;
+}
+
+/** A member stays at most one connection's life without joining again; the hint outlasts it and its own renewal. */
+const DIRECTORY_MS = LIFETIME_MS + 15 * MINUTE_MS;
+
+export function directoryRow(namespace: string, room: string, socketId: string, at: number): Row {
+  return {
+    ...directoryKey(namespace, room),
+    v: ROW_VERSION,
+    t: seconds(at + DIRECTORY_MS),
+    room,
+    socket: idBytes(socketId),
+  };
+}
+
+export function readNotedRoom(row: Row): NotedRoom {
+  return { room: row.room as string, socketId: idText(row.socket as Uint8Array) };
 }
 
 export function dueRow(due: Due): Row {

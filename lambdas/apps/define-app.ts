@@ -13,6 +13,9 @@ import type {
   BusError,
   ClientEvent,
   Handshake,
+  HttpAnswer,
+  HttpRequest,
+  HttpRoute,
   Json,
   RoomKind,
   Schema,
@@ -49,6 +52,13 @@ export interface RemoteSocket<Identity> {
 export interface Namespace<Events extends EventSchemas, Identity> extends Broadcast<Events> {
   readonly name: string;
   fetchSockets(room?: string): Promise<RemoteSocket<Identity>[]>;
+  /** How many sockets the namespace, or the rooms chosen before, have. */
+  countSockets(): Promise<number>;
+  /** Rooms that have members, of any application of the namespace; at most `limit` whose name `matches`. */
+  activeRooms(
+    limit: number,
+    matches: (room: string) => boolean,
+  ): Promise<{ readonly rooms: string[]; readonly truncated: boolean }>;
 }
 
 /** A client, in Socket.IO's own vocabulary. */
@@ -86,6 +96,8 @@ export interface Auth<Identity> extends Authentication {
 interface HandledEvent<Events extends EventSchemas, Identity, Payload> {
   /** Checked before `handle` runs; unknown keys of an object are ignored. */
   readonly payload: Payload;
+  /** Also goes out to the deployment's event bus, once it was handled. @default false */
+  readonly forward?: boolean;
   /** What it returns is the acknowledgement; nothing means `{ ok: true }`. A `BusError` is the failure's. */
   handle(
     socket: AppSocket<Events, Identity>,
@@ -102,6 +114,23 @@ interface OfferedCall<Events extends EventSchemas, Identity, Args> {
     args: Args extends Schema<infer Output> ? Output : never,
     context: AppContext,
   ): Promise<unknown>;
+}
+
+/** A request whose identity has this application's type. */
+export interface AppRequest<Identity> extends Omit<HttpRequest, 'identity'> {
+  readonly identity: Identity | undefined;
+}
+
+interface AppRoute<Events extends EventSchemas, Identity> {
+  readonly method: 'GET' | 'POST';
+  /** Exact, from the root: `/socket/status`. */
+  readonly path: string;
+  /** A `BusError` becomes the HTTP error of its code. */
+  handle(
+    request: AppRequest<Identity>,
+    io: Namespace<Events, Identity>,
+    context: AppContext,
+  ): Promise<HttpAnswer>;
 }
 
 export interface AppDefinition<
@@ -132,6 +161,10 @@ export interface AppDefinition<
   ) => Promise<void> | void;
   /** What backends may call through the publish function. */
   readonly backend?: { readonly [Name in keyof Calls]: OfferedCall<Events, Identity, Calls[Name]> };
+  /** Routes on the deployment's HTTP API. */
+  readonly http?: readonly AppRoute<Events, Identity>[];
+  /** Lines that a local start prints, as the application's own server printed them. */
+  readonly startupLines?: (settings: Settings) => readonly string[];
 }
 
 /** An application with the schemas it was made of, for typed clients and documentation. */
@@ -180,6 +213,8 @@ export function defineApp<
     clientEvents: clientEvents as unknown as Readonly<Record<string, ClientEvent>>,
     serverEvents: definition.serverEvents ?? {},
     backend: (definition.backend ?? {}) as unknown as Readonly<Record<string, BackendCall>>,
+    http: (definition.http ?? []) as unknown as readonly HttpRoute[],
+    ...(definition.startupLines === undefined ? {} : { startupLines: definition.startupLines }),
     events: {
       server: (definition.serverEvents ?? {}) as Events,
       client: Object.fromEntries(

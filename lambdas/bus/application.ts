@@ -1,7 +1,8 @@
 /** An application as the server sees it: what `defineApp` makes of a definition, with the types erased. */
 import type * as z from 'zod/mini';
 import type { BusError } from './errors.ts';
-import type { Handshake, Json, Log, Millis, Secrets } from './ports.ts';
+import type { Grants } from './grants.ts';
+import type { Handshake, Json, Log, Millis, Rows, Secrets } from './ports.ts';
 
 export type Schema<Output = unknown, Input = unknown> = z.core.$ZodType<Output, Input>;
 
@@ -17,7 +18,13 @@ export interface AppContext {
   readonly identityMode: 'trusted' | 'token';
   /** Other applications on the same namespace. */
   readonly neighbours: readonly string[];
+  /** What the application keeps; other applications have rows of their own. */
+  readonly rows: Rows;
+  /** Rooms that backends have opened to an identity. */
+  readonly grants: Pick<Grants, 'has'>;
   now(): Millis;
+  /** 20 random characters. */
+  newId(): string;
 }
 
 /** What `$connect` and CONNECT know of a client. */
@@ -61,7 +68,32 @@ export type Answer = Acknowledgement | void;
 
 export interface ClientEvent<Socket = AnySocket, Payload = unknown> {
   readonly payload?: Schema<Payload>;
+  /** Goes out to the event bus once it was handled (design D8). */
+  readonly forward?: boolean;
   handle(socket: Socket, payload: Payload, context: AppContext): Promise<Answer> | Answer;
+}
+
+export interface HttpRequest {
+  /** Lower-cased names. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, string>>;
+  /** Parsed JSON; undefined where the request has no body. */
+  readonly body: unknown;
+  /** What `auth` made of the request's headers; undefined where they prove nothing. */
+  readonly identity: Json | undefined;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: Json | object;
+}
+
+export interface HttpRoute<Namespace = AnyNamespace> {
+  readonly method: 'GET' | 'POST';
+  /** Exact, from the root: `/socket/status`. */
+  readonly path: string;
+  /** A `BusError` becomes the HTTP error of its code. */
+  handle(request: HttpRequest, io: Namespace, context: AppContext): Promise<HttpAnswer>;
 }
 
 export interface BackendCall<Args extends readonly unknown[] = readonly unknown[]> {
@@ -91,6 +123,13 @@ export interface AnyNamespace extends AnyBroadcast {
   readonly name: string;
   /** Every open socket of the namespace, or of the rooms chosen before. */
   fetchSockets(room?: string): Promise<RemoteSocket[]>;
+  /** How many sockets the namespace, or the rooms chosen before, have; without reading the sockets. */
+  countSockets(): Promise<number>;
+  /** Rooms that have members, of any application of the namespace; at most `limit` whose name `matches`. */
+  activeRooms(
+    limit: number,
+    matches: (room: string) => boolean,
+  ): Promise<{ readonly rooms: string[]; readonly truncated: boolean }>;
 }
 
 /** A socket with its types erased; applications see `AppSocket`. */
@@ -132,4 +171,7 @@ export interface Application {
   /** Tells the client of a failure. Default: the event `error` with `{ message, code, event, timestamp }`. */
   readonly onError?: (socket: AnySocket, failure: Failure, context: AppContext) => Promise<void> | void;
   readonly backend: Readonly<Record<string, BackendCall>>;
+  readonly http: readonly HttpRoute[];
+  /** Lines that a local start prints, as the application's own server printed them. */
+  readonly startupLines?: (settings: Settings) => readonly string[];
 }

@@ -1,9 +1,12 @@
 /** From rooms to recipients, and one packet to all of them. */
 
+import pMap from 'p-map';
 import type { Bus } from './context.ts';
 import { type DeliveryReport, deliverToAll } from './delivery.ts';
 import { looksLikeSocketId } from './names.ts';
-import type { Group, Member } from './ports.ts';
+import type { Group, Member, NotedRoom, SocketRecord } from './ports.ts';
+
+const VERIFY_CONCURRENCY = 32;
 
 export interface Target {
   readonly namespace: string;
@@ -59,6 +62,55 @@ export async function groupMembers(bus: Pick<Bus, 'store'>, group: Group): Promi
   };
   await Promise.all(Array.from({ length: bus.store.shards(group) }, (_, shard) => readShard(shard)));
   return found;
+}
+
+/** The open sockets of a target, with what is known of them. */
+export async function openSockets(bus: AudienceBus, target: Target): Promise<SocketRecord[]> {
+  const found = await audience(bus, target);
+  const records = await bus.store.sockets(found.map(({ id }) => ({ namespace: target.namespace, id })));
+  return records.filter((record) => record.state === 'open');
+}
+
+/**
+ * Rooms that have members now. The directory is a hint: each listed room is verified, most of them in batches by
+ * the socket that was noted with it, the rest by a query of one row.
+ */
+export async function activeRooms(
+  bus: Pick<Bus, 'store'>,
+  namespace: string,
+  limit: number,
+  matches: (room: string) => boolean,
+): Promise<{ readonly rooms: string[]; readonly truncated: boolean }> {
+  const noted = (await bus.store.notedRooms(namespace)).filter(({ room }) => matches(room));
+  const rooms: string[] = [];
+  // One more than asked for tells whether there are more.
+  for (let begin = 0; begin < noted.length && rooms.length <= limit; begin += limit) {
+    rooms.push(...(await verifiedRooms(bus, namespace, noted.slice(begin, begin + limit))));
+  }
+  return { rooms: rooms.slice(0, limit), truncated: rooms.length > limit };
+}
+
+async function verifiedRooms(
+  bus: Pick<Bus, 'store'>,
+  namespace: string,
+  noted: readonly NotedRoom[],
+): Promise<string[]> {
+  const confirmed = await bus.store.stillMembers(namespace, noted);
+  const checked = await pMap(
+    noted,
+    async ({ room }) =>
+      confirmed.has(room) || (await hasMembers(bus, { kind: 'room', namespace, room })) ? [room] : [],
+    { concurrency: VERIFY_CONCURRENCY },
+  );
+  return checked.flat();
+}
+
+async function hasMembers(bus: Pick<Bus, 'store'>, group: Group): Promise<boolean> {
+  for (let shard = 0; shard < bus.store.shards(group); shard += 1) {
+    const { members } = await bus.store.members(group, shard, { limit: 1 });
+    if (members.length > 0) return true;
+  }
+  return false;
 }
 
 async function roomsMembers(

@@ -1,12 +1,18 @@
 import type { AppContext, Application, Settings } from './application.ts';
-import type { Clock, Log, Random, Secrets, Store, Wire, Workers } from './ports.ts';
+import { Grants } from './grants.ts';
+import { newId } from './names.ts';
+import type { Clock, Forwarder, Log, Random, Rows, Secrets, Store, Wire, Workers } from './ports.ts';
 import type { Registry } from './registry.ts';
+import { scopedRows } from './scoped-rows.ts';
 
 /** Everything the server's functions work with: the ports, the applications and the settings. */
 export interface Bus {
   readonly store: Store;
   readonly wire: Wire;
   readonly workers: Workers;
+  /** The table of what applications keep; each sees only its own rows. */
+  readonly rows: Rows;
+  readonly forwarder: Forwarder;
   readonly clock: Clock;
   readonly random: Random;
   readonly secrets: Secrets;
@@ -38,6 +44,9 @@ export function appContext(bus: Bus, application: Application): AppContext {
     log: bus.log,
     identityMode: bus.config.identityMode,
     neighbours,
+    rows: scopedRows(bus.rows, application.name),
+    grants: new Grants(bus.rows, application.namespace),
     now: () => bus.clock.now(),
+    newId: () => newId(bus.random),
   };
 }

@@ -9,7 +9,7 @@ import { slotOf } from './heartbeat.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { ackFrames } from './packets.ts';
 import { parsePayload } from './payloads.ts';
-import type { Connection, SocketKey, SocketRecord } from './ports.ts';
+import type { Connection, Json, SocketKey, SocketRecord } from './ports.ts';
 import { reportFailure, runApplication, SocketSession } from './socket-session.ts';
 
 /** How long a namespace counts as just left: frames sent before the DISCONNECT may be handled after it. */
@@ -134,7 +134,7 @@ export class Messages {
       return refusal(new BusError('not_found', `no application handles the event ${event}`));
     }
     try {
-      return await this.#runHandler(session, found.application, found.definition, payload);
+      return await this.#runHandler(session, found.application, event, found.definition, payload);
     } catch (cause) {
       const error = asBusError(cause);
       if (error.code === 'internal') this.#bus.log.error('a handler failed', { event, error: cause });
@@ -148,6 +148,7 @@ export class Messages {
   async #runHandler(
     session: SocketSession,
     application: Application,
+    event: string,
     definition: ClientEvent,
     payload: unknown,
   ): Promise<Acknowledgement> {
@@ -156,7 +157,22 @@ export class Messages {
     const answer = await runApplication(session, application, (socket) =>
       definition.handle(socket, parsed, context),
     );
+    if (definition.forward === true) await this.#forward(session, application, event, parsed);
     return answer ?? { ok: true };
+  }
+
+  /** Before the acknowledgement: who is told `ok` may rely on the event bus having it. */
+  #forward(session: SocketSession, application: Application, event: string, payload: unknown): Promise<void> {
+    const { id, identities } = session.record;
+    return this.#bus.forwarder.forward({
+      app: application.name,
+      namespace: application.namespace,
+      event,
+      payload: payload === undefined ? null : (payload as Json),
+      socketId: id,
+      identity: identities[application.name] ?? null,
+      timestamp: new Date(this.#bus.clock.now()).toISOString(),
+    });
   }
 
   async #violation(connectionId: string, error: ProtocolError): Promise<void> {

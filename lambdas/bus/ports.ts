@@ -103,6 +103,11 @@ export type Due =
       readonly socket: SocketKey;
     };
 
+export interface NotedRoom {
+  readonly room: string;
+  readonly socketId: string;
+}
+
 /** How far the sweep has come. */
 export interface SweepCursor {
   /** The last minute (since the epoch) that was swept whole. */
@@ -157,6 +162,13 @@ export interface Store {
     options: { readonly after?: Uint8Array; readonly limit?: number },
   ): Promise<Page>;
 
+  /** Notes that a room has members; a hint that is never taken back by a leave and expires (design D5). */
+  noteRoom(namespace: string, room: string, socketId: string, at: Millis): Promise<void>;
+  /** Rooms that may have members, with one socket that had joined each. */
+  notedRooms(namespace: string): Promise<NotedRoom[]>;
+  /** Which of the noted sockets are still members, read in batches. */
+  stillMembers(namespace: string, noted: readonly NotedRoom[]): Promise<Set<string>>;
+
   due(minute: number, shard: number): Promise<Due[]>;
   dueShards(): number;
   removeDue(due: Due): Promise<void>;
@@ -179,6 +191,55 @@ export interface Wire {
   post(connectionId: string, frame: string): Promise<PostOutcome>;
   /** Cuts the connection; a gone one counts as done. Throws nothing. */
   close(connectionId: string): Promise<void>;
+}
+
+/** One stored value of an application. */
+export interface StoredRow {
+  readonly sort: string;
+  readonly value: Json;
+}
+
+export interface RowQuery {
+  /** Only rows after this sort key, in the query's direction. */
+  readonly after?: string;
+  /** Most rows to return. */
+  readonly limit: number;
+  readonly descending?: boolean;
+}
+
+/**
+ * What applications keep beyond a connection's life. Rows are found by a partition and ordered by a sort key (by
+ * their UTF-8 bytes); expired rows count as absent. Reads are strongly consistent.
+ */
+export interface Rows {
+  /** False where `ifAbsent` is asked for and the row is there. */
+  put(
+    partition: string,
+    sort: string,
+    value: Json,
+    options?: { readonly expiresAt?: Millis; readonly ifAbsent?: boolean },
+  ): Promise<boolean>;
+  get(partition: string, sort: string): Promise<Json | undefined>;
+  query(partition: string, query: RowQuery): Promise<StoredRow[]>;
+  /** Deleting what is not there is no error. Not atomic over several rows. */
+  delete(partition: string, sorts: readonly string[]): Promise<void>;
+}
+
+/** An application event for other systems, on the deployment's event bus. */
+export interface ForwardedEvent {
+  readonly app: string;
+  readonly namespace: string;
+  readonly event: string;
+  readonly payload: Json;
+  readonly socketId: string;
+  readonly identity: Json;
+  /** ISO 8601. */
+  readonly timestamp: string;
+}
+
+export interface Forwarder {
+  /** Resolves when the event bus has accepted it. */
+  forward(event: ForwardedEvent): Promise<void>;
 }
 
 /** Work handed to another invocation. */

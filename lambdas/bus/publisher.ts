@@ -1,22 +1,29 @@
 /** What backends ask of the bus (design D8). */
+import pMap from 'p-map';
 import { firstIssue } from '../contract/issues.ts';
 import {
   type EmitRequest,
   type ErrorResult,
+  type FetchedSocket,
   type PublishRequest,
   type PublishResult,
   publishRequestSchema,
 } from '../contract/publish.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { withAttachments } from '../protocol/socket-packet.ts';
-import { broadcast, type Found } from './broadcast.ts';
+import { broadcast, openSockets, type Target } from './broadcast.ts';
+import { CallEffects } from './call-effects.ts';
 import { appContext, type Bus } from './context.ts';
 import { BusError, invalidPayload } from './errors.ts';
+import { Grants } from './grants.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { newId } from './names.ts';
 import { eventFrames } from './packets.ts';
 import { parsePayload } from './payloads.ts';
-import { type Effects, NamespaceBroadcast } from './socket-session.ts';
+import type { Json, SocketRecord } from './ports.ts';
+import { NamespaceBroadcast, SocketSession } from './socket-session.ts';
+
+const CONCURRENCY = 16;
 
 export class Publisher {
   readonly #bus: Bus;
@@ -43,20 +50,73 @@ export class Publisher {
     }
   }
 
-  #perform(request: PublishRequest): Promise<PublishResult> {
+  async #perform(request: PublishRequest): Promise<PublishResult> {
     switch (request.op) {
       case 'emit':
         return this.#emit(request);
       case 'app':
         return this.#call(request);
+      case 'fetchSockets':
+        return done((await openSockets(this.#bus, this.#known(request))).map(fetched));
+      case 'socketsJoin':
+        return done(await this.#eachSocket(request, (session) => session.join(request.join)));
+      case 'socketsLeave':
+        return done(await this.#eachSocket(request, (session) => session.leave(request.leave)));
+      case 'disconnectSockets':
+        return done(await this.#eachSocket(request, (session) => session.disconnect(request.close)));
+      case 'grant':
+        await new Grants(this.#bus.rows, this.#known(request).namespace).add(request.identity, request.room);
+        return done({ granted: true });
+      case 'revoke':
+        return done(await this.#revoke(request));
     }
+  }
+
+  /** @throws BusError where no application lives on the namespace */
+  #known<T extends { readonly namespace: string }>(request: T): T {
+    if (this.#bus.registry.namespace(request.namespace) !== undefined) return request;
+    throw invalidPayload(`namespace: no application lives on ${request.namespace}`, 'namespace');
+  }
+
+  /** Does something with every open socket of a target; one that is gone meanwhile is not an error. */
+  async #eachSocket(
+    target: Target,
+    act: (session: SocketSession) => Promise<void>,
+  ): Promise<{ sockets: number }> {
+    const records = await openSockets(this.#bus, this.#known(target));
+    let count = 0;
+    await pMap(
+      records,
+      async (record) => {
+        try {
+          await act(new SocketSession(this.#bus, record, this.#lifecycle));
+          count += 1;
+        } catch (error) {
+          if (!(error instanceof BusError) || error.code !== 'not_found') throw error;
+        }
+      },
+      { concurrency: CONCURRENCY },
+    );
+    return { sockets: count };
+  }
+
+  /** Takes the grant back and its sockets out of the room: who may not join may not stay. */
+  async #revoke(
+    request: Extract<PublishRequest, { op: 'revoke' }>,
+  ): Promise<{ revoked: true; sockets: number }> {
+    const { namespace, identity, room } = this.#known(request);
+    await new Grants(this.#bus.rows, namespace).remove(identity, room);
+    const members = await openSockets(this.#bus, { namespace, rooms: [room], except: [] });
+    const theirs = members.filter((record) =>
+      Object.values(record.identities).some((each) => names(each, identity)),
+    );
+    for (const record of theirs) await new SocketSession(this.#bus, record, this.#lifecycle).leave([room]);
+    return { revoked: true, sockets: theirs.length };
   }
 
   async #emit(request: EmitRequest): Promise<PublishResult> {
     const { namespace, rooms, except, event, flags } = request;
-    if (this.#bus.registry.namespace(namespace) === undefined) {
-      throw invalidPayload(`namespace: no application lives on ${namespace}`, 'namespace');
-    }
+    this.#known(request);
     const frames = eventFrames(namespace, event, emitArguments(request));
     const report = await broadcast(this.#bus, { namespace, rooms, except }, frames, {
       volatile: flags.volatile === true,
@@ -96,27 +156,6 @@ export class Publisher {
   }
 }
 
-/** The effects of a call that no socket made: in the order they were asked for. */
-class CallEffects implements Effects {
-  readonly bus: Bus;
-  readonly gone: Found[] = [];
-  #tail: Promise<unknown> = Promise.resolve();
-
-  constructor(bus: Bus) {
-    this.bus = bus;
-  }
-
-  enqueue<T>(effect: () => Promise<T>): Promise<T> {
-    const result = this.#tail.then(effect);
-    this.#tail = result.catch((error: unknown) => this.bus.log.error('an effect failed', { error }));
-    return result;
-  }
-
-  async settled(): Promise<void> {
-    await this.#tail;
-  }
-}
-
 function emitArguments(request: EmitRequest): readonly unknown[] {
   const { args, attachments = [] } = request;
   try {
@@ -138,6 +177,30 @@ function argumentsOf<T>(parse: () => T): T {
     const field = error.field === undefined ? 'args' : `args${error.field}`;
     throw invalidPayload(`args${error.message}`, field);
   }
+}
+
+function done(result: unknown): PublishResult {
+  return { ok: true, result };
+}
+
+/** What a backend may see of a socket: nothing of how its connection is addressed. */
+function fetched(record: SocketRecord): FetchedSocket {
+  const { id, rooms, handshake, data, identities } = record;
+  const { headers, address, issued } = handshake;
+  return {
+    id,
+    rooms: [id, ...Object.keys(rooms)],
+    handshake: { headers: { ...headers }, address, issued },
+    data: { ...data } as FetchedSocket['data'],
+    identities: { ...identities } as FetchedSocket['identities'],
+  };
+}
+
+/** Whether a stored identity is the one that a backend names; `7` and `"7"` are the same. */
+function names(stored: Json, identity: string | number): boolean {
+  return (
+    typeof stored === 'object' && stored !== null && 'id' in stored && String(stored.id) === String(identity)
+  );
 }
 
 function failure(error: BusError): ErrorResult {

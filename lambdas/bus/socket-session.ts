@@ -1,6 +1,6 @@
 /** A socket while one invocation works with it: what applications call `socket`. */
 import type { AnyBroadcast, AnyNamespace, AnySocket, Application, RemoteSocket } from './application.ts';
-import { audience, broadcast, type Found } from './broadcast.ts';
+import { activeRooms, audience, broadcast, type Found, openSockets } from './broadcast.ts';
 import { appContext, type Bus } from './context.ts';
 import { deliver } from './delivery.ts';
 import { BusError, invalidPayload } from './errors.ts';
@@ -76,8 +76,11 @@ export class SocketSession {
   async join(rooms: readonly string[]): Promise<void> {
     const fresh = rooms.filter((room) => this.#record.rooms[room] === undefined);
     if (fresh.length === 0) return;
-    const at = this.bus.clock.now();
-    const outcome = await this.bus.store.join(this.ref, fresh, at);
+    const { clock, store } = this.bus;
+    const at = clock.now();
+    // Before the join, so that a room with members is never missing from the directory.
+    for (const room of fresh) await store.noteRoom(this.#record.namespace, room, this.#record.id, at);
+    const outcome = await store.join(this.ref, fresh, at);
     if (outcome === 'full')
       throw new BusError('rate_limited', 'the socket is in too many rooms', { retryable: false });
     if (outcome === 'closed') throw new BusError('not_found', 'the socket is closed');
@@ -85,10 +88,12 @@ export class SocketSession {
     this.#record = { ...this.#record, rooms: { ...this.#record.rooms, ...joined } };
   }
 
-  async leave(room: string): Promise<void> {
-    await this.bus.store.leave(this.ref, [room]);
-    const { [room]: _left, ...rooms } = this.#record.rooms;
-    this.#record = { ...this.#record, rooms };
+  async leave(rooms: readonly string[]): Promise<void> {
+    const left = rooms.filter((room) => this.#record.rooms[room] !== undefined);
+    if (left.length === 0) return;
+    await this.bus.store.leave(this.ref, left);
+    const stayed = Object.entries(this.#record.rooms).filter(([room]) => !left.includes(room));
+    this.#record = { ...this.#record, rooms: Object.fromEntries(stayed) };
   }
 
   async disconnect(close: boolean): Promise<void> {
@@ -174,7 +179,7 @@ export class ApplicationSocket implements AnySocket {
 
   leave(room: string): Promise<void> {
     ownedRoom(this.#session.bus, this.#application, room);
-    return this.#session.enqueue(() => this.#session.leave(room));
+    return this.#session.enqueue(() => this.#session.leave([room]));
   }
 
   disconnect(close = false): Promise<void> {
@@ -298,17 +303,26 @@ export class NamespaceBroadcast implements AnyNamespace {
   async fetchSockets(room?: string): Promise<RemoteSocket[]> {
     const { bus } = this.#effects;
     const rooms = room === undefined ? this.#state.rooms : [room];
-    const found = await audience(bus, { namespace: this.name, rooms, except: this.#state.except });
-    const records = await bus.store.sockets(found.map(({ id }) => ({ namespace: this.name, id })));
-    return records
-      .filter((record) => record.state === 'open')
-      .map((record) => ({
-        id: record.id,
-        handshake: record.handshake,
-        rooms: new Set([record.id, ...Object.keys(record.rooms)]),
-        data: dataOf(this.#application, record.data),
-        identity: record.identities[this.#application.name],
-      }));
+    const records = await openSockets(bus, { namespace: this.name, rooms, except: this.#state.except });
+    return records.map((record) => ({
+      id: record.id,
+      handshake: record.handshake,
+      rooms: new Set([record.id, ...Object.keys(record.rooms)]),
+      data: dataOf(this.#application, record.data),
+      identity: record.identities[this.#application.name],
+    }));
+  }
+
+  async countSockets(): Promise<number> {
+    const { rooms, except } = this.#state;
+    return (await audience(this.#effects.bus, { namespace: this.name, rooms, except })).length;
+  }
+
+  async activeRooms(
+    limit: number,
+    matches: (room: string) => boolean,
+  ): Promise<{ readonly rooms: string[]; readonly truncated: boolean }> {
+    return activeRooms(this.#effects.bus, this.name, limit, matches);
   }
 
   #with(change: Partial<BroadcastState>): NamespaceBroadcast {

@@ -17,6 +17,8 @@ export const environmentSchema = z.object({
   APPS_TABLE: text,
   /** `https://{apiId}.execute-api.{region}.amazonaws.com/{stage}`: where `@connections` is. */
   CALLBACK_URL: z.url(),
+  /** Name of the event bus that application events are forwarded to. */
+  EVENT_BUS: z.optional(text),
   /** Name of the function that posts the open packet; only `connect` needs it. */
   OPEN_FUNCTION: z.optional(text),
   /** Comma list of the applications this deployment runs, by name. */

@@ -7,9 +7,9 @@ import * as z from 'zod/mini';
 /** Largest encoded packet: API Gateway's message payload quota, 128 KB. Not adjustable (WebSocket quotas page). */
 export const MAX_PACKET_BYTES = 131_072;
 /** Rooms of one publish; later one transaction writes a log row for each, and a transaction holds 100 items. */
-export const MAX_ROOMS_PER_PUBLISH = 90;
+const MAX_ROOMS_PER_PUBLISH = 90;
 /** Longest room or namespace name in UTF-8 bytes; names are hashed into keys, so this only bounds the rows. */
-export const MAX_NAME_BYTES = 2_048;
+const MAX_NAME_BYTES = 2_048;
 
 /** Names Socket.IO keeps for itself (`socket.io-parser`, RESERVED_EVENTS); a client would refuse the packet. */
 export const RESERVED_EVENTS: ReadonlySet<string> = new Set([
@@ -34,10 +34,10 @@ const name = () =>
     ),
   );
 
-export const roomName = name;
-export const namespaceName = () =>
+const roomName = name;
+const namespaceName = () =>
   name().check(z.refine((value) => value.startsWith('/'), 'must begin with a slash'));
-export const eventName = () =>
+const eventName = () =>
   z.string().check(
     z.minLength(1, 'must not be empty'),
     z.refine((value) => !RESERVED_EVENTS.has(value), 'is a name reserved by Socket.IO'),
@@ -51,7 +51,7 @@ const rooms = () =>
     [],
   );
 
-export const emitRequestSchema = z.object({
+const emitRequestSchema = z.object({
   op: z.literal('emit'),
   namespace: z._default(namespaceName(), '/'),
   /** Empty: the whole namespace. A socket id is a room too. */
@@ -66,16 +66,64 @@ export const emitRequestSchema = z.object({
   id: z.optional(z.string().check(z.minLength(1), z.maxLength(256))),
 });
 
-export const appRequestSchema = z.object({
+const appRequestSchema = z.object({
   op: z.literal('app'),
   app: z.string().check(z.minLength(1)),
   call: z.string().check(z.minLength(1)),
   args: z._default(z.array(z.json()), []),
 });
 
-export const publishRequestSchema = z.discriminatedUnion('op', [emitRequestSchema, appRequestSchema]);
+/** Which sockets an operation is about: those of an emit to the same rooms. */
+const sockets = { namespace: z._default(namespaceName(), '/'), rooms: rooms(), except: rooms() };
+const someRooms = () =>
+  z
+    .array(roomName())
+    .check(
+      z.minLength(1, 'must name a room'),
+      z.maxLength(MAX_ROOMS_PER_PUBLISH, `must not exceed ${MAX_ROOMS_PER_PUBLISH} rooms`),
+    );
+
+const socketsJoinRequestSchema = z.object({ op: z.literal('socketsJoin'), ...sockets, join: someRooms() });
+const socketsLeaveRequestSchema = z.object({ op: z.literal('socketsLeave'), ...sockets, leave: someRooms() });
+const disconnectSocketsRequestSchema = z.object({
+  op: z.literal('disconnectSockets'),
+  ...sockets,
+  /** Also closes the connection under the sockets. */
+  close: z._default(z.boolean(), false),
+});
+const fetchSocketsRequestSchema = z.object({ op: z.literal('fetchSockets'), ...sockets });
+
+const identity = () =>
+  z.union(
+    [z.string().check(z.minLength(1), z.maxLength(256)), z.int()],
+    'must be a string or a safe integer',
+  );
+const grant = { namespace: z._default(namespaceName(), '/'), identity: identity(), room: roomName() };
+const grantRequestSchema = z.object({ op: z.literal('grant'), ...grant });
+const revokeRequestSchema = z.object({ op: z.literal('revoke'), ...grant });
+
+export const publishRequestSchema = z.discriminatedUnion('op', [
+  emitRequestSchema,
+  appRequestSchema,
+  socketsJoinRequestSchema,
+  socketsLeaveRequestSchema,
+  disconnectSocketsRequestSchema,
+  fetchSocketsRequestSchema,
+  grantRequestSchema,
+  revokeRequestSchema,
+]);
 
 export type EmitRequest = z.output<typeof emitRequestSchema>;
+/** One socket as `fetchSockets` returns it; `data` and `identity` are by application. */
+export const fetchedSocketSchema = z.object({
+  id: z.string(),
+  rooms: z.array(z.string()),
+  handshake: z.object({ headers: z.record(z.string(), z.string()), address: z.string(), issued: z.number() }),
+  data: z.record(z.string(), z.json()),
+  identities: z.record(z.string(), z.json()),
+});
+export type FetchedSocket = z.output<typeof fetchedSocketSchema>;
+
 export type PublishRequest = z.output<typeof publishRequestSchema>;
 /** What a caller writes: defaults may be left out. */
 export type PublishRequestInput = z.input<typeof publishRequestSchema>;
@@ -83,7 +131,7 @@ export type PublishRequestInput = z.input<typeof publishRequestSchema>;
 const count = z.nullable(z.number());
 
 /** Numbers are null where they are not known when the answer is given. */
-export const emitResultSchema = z.object({
+const emitResultSchema = z.object({
   ok: z.literal(true),
   id: z.string(),
   offset: z.nullable(z.string()),
@@ -94,9 +142,9 @@ export const emitResultSchema = z.object({
   ranges: z.number(),
 });
 
-export const callResultSchema = z.object({ ok: z.literal(true), result: z.unknown() });
+const callResultSchema = z.object({ ok: z.literal(true), result: z.unknown() });
 
-export const errorResultSchema = z.object({
+const errorResultSchema = z.object({
   ok: z.literal(false),
   error: z.object({
     code: z.string(),

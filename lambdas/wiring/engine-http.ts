@@ -1,6 +1,7 @@
 /** Engine.IO requests that reach the HTTP API: the answers a server with `transports: ['websocket']` gives. */
 import type { Bus } from '../bus/context.ts';
-import { ENGINE_ERRORS, type EngineError, originAllowed } from '../bus/handshake.ts';
+import { ENGINE_ERRORS, type EngineError } from '../bus/handshake.ts';
+import { corsHeaders } from '../bus/http-router.ts';
 import { type HttpEvent, lowerCased } from './events.ts';
 
 const DEFAULT_PATH = '/socket.io';
@@ -41,18 +42,6 @@ function engineError(event: HttpEvent): EngineError {
   if (query.get('transport') !== 'websocket') return ENGINE_ERRORS.unknownTransport;
   // A WebSocket handshake without an upgrade; real ones never come this way.
   return event.requestContext.http.method === 'GET' ? ENGINE_ERRORS.badRequest : ENGINE_ERRORS.badMethod;
-}
-
-function corsHeaders(
-  bus: Pick<Bus, 'registry' | 'config'>,
-  origin: string | undefined,
-): Record<string, string> {
-  if (origin === undefined || !originAllowed(bus, origin)) return {};
-  return {
-    'access-control-allow-origin': origin,
-    'access-control-allow-credentials': 'true',
-    vary: 'Origin',
-  };
 }
 
 function trimmed(path: string): string {

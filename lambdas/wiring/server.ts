@@ -3,8 +3,10 @@
 import { applications } from 'socketbus:applications';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DynamoRows } from '../adapters/dynamo-rows.ts';
 import { DynamoStore } from '../adapters/dynamo-store.ts';
 import { readEnvironment } from '../adapters/environment.ts';
+import { EventBridgeForwarder } from '../adapters/event-bridge-forwarder.ts';
 import { LambdaWorkers } from '../adapters/lambda-workers.ts';
 import { ManagedSecrets } from '../adapters/managed-secrets.ts';
 import { ManagementWire } from '../adapters/management-wire.ts';
@@ -12,6 +14,7 @@ import { powertoolsLog, type RequestLog } from '../adapters/powertools-log.ts';
 import { systemClock, systemRandom } from '../adapters/system.ts';
 import type { Application } from '../bus/application.ts';
 import type { Bus } from '../bus/context.ts';
+import { HttpRouter } from '../bus/http-router.ts';
 import { Lifecycle } from '../bus/lifecycle.ts';
 import { Messages } from '../bus/messages.ts';
 import { Publisher } from '../bus/publisher.ts';
@@ -25,6 +28,7 @@ export interface Server {
   readonly messages: Messages;
   readonly publisher: Publisher;
   readonly sweeper: Sweeper;
+  readonly router: HttpRouter;
 }
 
 /** @throws EnvironmentError, ApplicationError: a deployment that cannot work fails at its first invocation. */
@@ -32,9 +36,10 @@ export function createServer(): Server {
   const environment = readEnvironment(process.env);
   const log = powertoolsLog();
   const registry = new Registry(applications as readonly Application[]);
+  const client = documentClient();
   const bus: Bus = {
     store: new DynamoStore({
-      client: documentClient(),
+      client,
       table: environment.BUS_TABLE,
       clock: systemClock,
       random: systemRandom,
@@ -42,6 +47,8 @@ export function createServer(): Server {
     }),
     wire: new ManagementWire(environment.CALLBACK_URL, log),
     workers: new LambdaWorkers(environment.OPEN_FUNCTION ?? ''),
+    rows: new DynamoRows(client, environment.APPS_TABLE, systemClock, systemRandom),
+    forwarder: new EventBridgeForwarder(environment.EVENT_BUS),
     clock: systemClock,
     random: systemRandom,
     secrets: new ManagedSecrets(environment.SECRET_PREFIX, systemClock),
@@ -64,6 +71,7 @@ export function createServer(): Server {
     messages: new Messages(bus, lifecycle),
     publisher: new Publisher(bus, lifecycle),
     sweeper: new Sweeper(bus, lifecycle),
+    router: new HttpRouter(bus, lifecycle),
   };
 }
 

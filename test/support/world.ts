@@ -3,10 +3,12 @@ import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { DynamoStore } from '../../lambdas/adapters/dynamo-store.ts';
 import type { Application } from '../../lambdas/bus/application.ts';
 import type { Bus } from '../../lambdas/bus/context.ts';
+import { HttpRouter } from '../../lambdas/bus/http-router.ts';
 import { Lifecycle } from '../../lambdas/bus/lifecycle.ts';
 import { Messages } from '../../lambdas/bus/messages.ts';
 import type {
   Clock,
+  ForwardedEvent,
   Handshake,
   Log,
   OpenWork,
@@ -19,6 +21,7 @@ import { Publisher } from '../../lambdas/bus/publisher.ts';
 import { Registry } from '../../lambdas/bus/registry.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
 import { BUS_TABLE, type BusTable, busTable } from './bus-table.ts';
+import { memoryRows } from './memory-rows.ts';
 
 export const START = Date.UTC(2026, 0, 1);
 
@@ -109,10 +112,12 @@ export interface World {
   readonly clock: FakeClock;
   readonly log: FakeLog;
   readonly opened: OpenWork[];
+  readonly forwarded: ForwardedEvent[];
   readonly lifecycle: Lifecycle;
   readonly messages: Messages;
   readonly publisher: Publisher;
   readonly sweeper: Sweeper;
+  readonly router: HttpRouter;
 }
 
 export interface WorldOptions {
@@ -152,6 +157,7 @@ export async function world(options: WorldOptions): Promise<World> {
   const log = new FakeLog();
   const registry = new Registry(options.applications);
   const opened: OpenWork[] = [];
+  const forwarded: ForwardedEvent[] = [];
   const store = new DynamoStore({
     client: options.client?.(table.client) ?? table.client,
     table: BUS_TABLE,
@@ -165,6 +171,12 @@ export async function world(options: WorldOptions): Promise<World> {
     workers: {
       open: async (work) => {
         opened.push(work);
+      },
+    },
+    rows: memoryRows(),
+    forwarder: {
+      forward: async (event) => {
+        forwarded.push(event);
       },
     },
     clock,
@@ -196,10 +208,12 @@ export async function world(options: WorldOptions): Promise<World> {
     clock,
     log,
     opened,
+    forwarded,
     lifecycle,
     messages: new Messages(bus, lifecycle),
     publisher: new Publisher(bus, lifecycle),
     sweeper: new Sweeper(bus, lifecycle),
+    router: new HttpRouter(bus, lifecycle),
   };
 }
 

@@ -1,0 +1,114 @@
+/** What applications keep, in the apps table: string keys, values as JSON text. */
+import {
+  BatchWriteCommand,
+  type DynamoDBDocumentClient,
+  GetCommand,
+  PutCommand,
+  QueryCommand,
+  type QueryCommandInput,
+} from '@aws-sdk/lib-dynamodb';
+import type { Clock, Json, Random, RowQuery, Rows, StoredRow } from '../bus/ports.ts';
+
+const VERSION = 1;
+/** BatchWriteItem takes 25 rows (DynamoDB quotas page). */
+const BATCH_WRITE = 25;
+const FIRST_PAUSE_MS = 10;
+const LAST_PAUSE_MS = 250;
+
+export class DynamoRows implements Rows {
+  readonly #client: DynamoDBDocumentClient;
+  readonly #table: string;
+  readonly #clock: Clock;
+  readonly #random: Random;
+
+  constructor(client: DynamoDBDocumentClient, table: string, clock: Clock, random: Random) {
+    this.#client = client;
+    this.#table = table;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  async put(
+    partition: string,
+    sort: string,
+    value: Json,
+    options: { readonly expiresAt?: number; readonly ifAbsent?: boolean } = {},
+  ): Promise<boolean> {
+    const expiry = options.expiresAt === undefined ? {} : { t: Math.ceil(options.expiresAt / 1_000) };
+    try {
+      await this.#client.send(
+        new PutCommand({
+          TableName: this.#table,
+          Item: { p: partition, s: sort, v: VERSION, value: JSON.stringify(value), ...expiry },
+          ...(options.ifAbsent === true ? { ConditionExpression: 'attribute_not_exists(p)' } : {}),
+        }),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof Error && error.name === 'ConditionalCheckFailedException') return false;
+      throw error;
+    }
+  }
+
+  async get(partition: string, sort: string): Promise<Json | undefined> {
+    const { Item } = await this.#client.send(
+      new GetCommand({ TableName: this.#table, Key: { p: partition, s: sort }, ConsistentRead: true }),
+    );
+    return Item === undefined || this.#expired(Item) ? undefined : storedValue(Item);
+  }
+
+  async query(partition: string, query: RowQuery): Promise<StoredRow[]> {
+    const rows: StoredRow[] = [];
+    let start: Record<string, unknown> | undefined;
+    do {
+      const page = await this.#client.send(
+        new QueryCommand({
+          ...this.#range(partition, query),
+          Limit: query.limit - rows.length,
+          ExclusiveStartKey: start,
+        }),
+      );
+      for (const item of page.Items ?? []) {
+        if (!this.#expired(item)) rows.push({ sort: String(item.s), value: storedValue(item) });
+      }
+      start = page.LastEvaluatedKey;
+    } while (start !== undefined && rows.length < query.limit);
+    return rows;
+  }
+
+  async delete(partition: string, sorts: readonly string[]): Promise<void> {
+    for (let begin = 0; begin < sorts.length; begin += BATCH_WRITE) {
+      await this.#deleteBatch(partition, sorts.slice(begin, begin + BATCH_WRITE));
+    }
+  }
+
+  async #deleteBatch(partition: string, sorts: readonly string[]): Promise<void> {
+    let left = [...new Set(sorts)].map((s) => ({ DeleteRequest: { Key: { p: partition, s } } }));
+    for (let pause = FIRST_PAUSE_MS; left.length > 0; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
+      const { UnprocessedItems } = await this.#client.send(
+        new BatchWriteCommand({ RequestItems: { [this.#table]: left } }),
+      );
+      left = (UnprocessedItems?.[this.#table] ?? []) as typeof left;
+      if (left.length > 0) await this.#clock.sleep(pause * (0.5 + this.#random.float()));
+    }
+  }
+
+  #range(partition: string, { after, descending = false }: RowQuery): QueryCommandInput {
+    return {
+      TableName: this.#table,
+      ConsistentRead: true,
+      ScanIndexForward: !descending,
+      KeyConditionExpression:
+        after === undefined ? 'p = :p' : `p = :p AND s ${descending ? '<' : '>'} :after`,
+      ExpressionAttributeValues: { ':p': partition, ...(after === undefined ? {} : { ':after': after }) },
+    };
+  }
+
+  #expired(item: Record<string, unknown>): boolean {
+    return typeof item.t === 'number' && item.t * 1_000 <= this.#clock.now();
+  }
+}
+
+function storedValue(item: Record<string, unknown>): Json {
+  return JSON.parse(String(item.value)) as Json;
+}

@@ -1,0 +1,170 @@
+/** The applications' HTTP routes: CORS, bodies, identities and errors (the contract's general rules). */
+import { MAX_PACKET_BYTES } from '../contract/publish.ts';
+import type { Application, HttpAnswer, HttpRoute } from './application.ts';
+import { CallEffects } from './call-effects.ts';
+import { appContext, type Bus } from './context.ts';
+import { asBusError, BusError, type ErrorCode, invalidPayload } from './errors.ts';
+import { keptHandshake, originAllowed } from './handshake.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Json } from './ports.ts';
+import { NamespaceBroadcast } from './socket-session.ts';
+
+const STATUS: Readonly<Record<ErrorCode, number>> = {
+  invalid_payload: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  rate_limited: 429,
+  internal: 500,
+};
+
+/** A body may be as large as the event it becomes. */
+const MAX_BODY_BYTES = MAX_PACKET_BYTES;
+const PREFLIGHT_SECONDS = '600';
+
+export interface RoutedRequest {
+  readonly method: string;
+  readonly path: string;
+  /** Lower-cased names. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, string>>;
+  readonly body: string | undefined;
+  readonly address: string;
+}
+
+export interface RoutedResponse {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+interface Found {
+  readonly application: Application;
+  readonly route: HttpRoute;
+}
+
+export class HttpRouter {
+  readonly #bus: Bus;
+  readonly #lifecycle: Lifecycle;
+
+  constructor(bus: Bus, lifecycle: Lifecycle) {
+    this.#bus = bus;
+    this.#lifecycle = lifecycle;
+  }
+
+  /** Answers always. Browsers of origins that are not allowed get no CORS headers, so no script reads the answer. */
+  async handle(request: RoutedRequest): Promise<RoutedResponse> {
+    const cors = corsHeaders(this.#bus, request.headers.origin);
+    const routes = this.#routes(request.path);
+    if (request.method === 'OPTIONS') return this.#preflight(routes, cors);
+    const found = routes.find(({ route }) => route.method === request.method);
+    if (found === undefined) return notFound(routes, cors);
+    try {
+      const { status, body } = await this.#run(found, request);
+      return json(status, body, cors);
+    } catch (cause) {
+      return this.#failure(request, cause, cors);
+    }
+  }
+
+  #routes(path: string): Found[] {
+    return this.#bus.registry.applications.flatMap((application) =>
+      application.http.flatMap((route) => (route.path === path ? [{ application, route }] : [])),
+    );
+  }
+
+  #preflight(routes: readonly Found[], cors: Readonly<Record<string, string>>): RoutedResponse {
+    if (routes.length === 0) return notFound(routes, cors);
+    const allowed = Object.keys(cors).length === 0 ? {} : PREFLIGHT;
+    return { statusCode: 204, headers: { ...cors, ...allowed }, body: '' };
+  }
+
+  async #run({ application, route }: Found, request: RoutedRequest): Promise<HttpAnswer> {
+    const effects = new CallEffects(this.#bus);
+    const io = new NamespaceBroadcast(effects, application, { rooms: [], except: [], volatile: false });
+    const identity = await this.#identity(application, request);
+    const { headers, query } = request;
+    const answer = await route.handle(
+      { headers, query, body: parsedBody(request), identity },
+      io,
+      appContext(this.#bus, application),
+    );
+    await effects.settled();
+    await this.#lifecycle.reap(effects.gone);
+    return answer;
+  }
+
+  /** The application's own authentication, on the request's headers; what it does not accept proves nothing. */
+  async #identity(application: Application, request: RoutedRequest): Promise<Json | undefined> {
+    if (application.auth === undefined) return undefined;
+    const context = appContext(this.#bus, application);
+    const credential = await application.auth.credential?.(request.headers, context);
+    const handshake = keptHandshake({ ...request, at: this.#bus.clock.now() });
+    const outcome = await application.auth.authenticate({ handshake, auth: {}, credential }, context);
+    return outcome.kind === 'accepted' ? outcome.identity : undefined;
+  }
+
+  #failure(request: RoutedRequest, cause: unknown, cors: Readonly<Record<string, string>>): RoutedResponse {
+    if (cause instanceof PayloadTooLarge) {
+      return json(413, { error: { code: 'payload_too_large', message: cause.message } }, cors);
+    }
+    const error = asBusError(cause);
+    if (error.code === 'internal')
+      this.#bus.log.error('a request failed', { path: request.path, error: cause });
+    const { code, message, field } = error;
+    return json(
+      STATUS[code],
+      { error: field === undefined ? { code, message } : { code, message, field } },
+      cors,
+    );
+  }
+}
+
+class PayloadTooLarge extends Error {}
+
+const PREFLIGHT = {
+  'access-control-allow-methods': 'GET, POST',
+  'access-control-allow-headers': 'Authorization, Content-Type',
+  'access-control-max-age': PREFLIGHT_SECONDS,
+};
+
+/** Exactly the allowed origins, with credentials. */
+export function corsHeaders(
+  bus: Pick<Bus, 'registry' | 'config'>,
+  origin: string | undefined,
+): Readonly<Record<string, string>> {
+  if (origin === undefined || !originAllowed(bus, origin)) return {};
+  return {
+    'access-control-allow-origin': origin,
+    'access-control-allow-credentials': 'true',
+    vary: 'Origin',
+  };
+}
+
+function parsedBody({ body }: RoutedRequest): unknown {
+  if (body === undefined || body === '') return undefined;
+  const bytes = Buffer.byteLength(body);
+  if (bytes > MAX_BODY_BYTES) {
+    throw new PayloadTooLarge(`the body is ${bytes} bytes, more than ${MAX_BODY_BYTES}`);
+  }
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw invalidPayload('the body is not JSON');
+  }
+}
+
+function notFound(routes: readonly Found[], cors: Readonly<Record<string, string>>): RoutedResponse {
+  const known = routes.map(({ route }) => route.method).join(', ');
+  const message = known === '' ? 'there is nothing here' : `only ${known} is answered here`;
+  const { code } = new BusError('not_found', message);
+  return json(404, { error: { code, message } }, cors);
+}
+
+function json(statusCode: number, body: unknown, headers: Readonly<Record<string, string>>): RoutedResponse {
+  return {
+    statusCode,
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  };
+}
