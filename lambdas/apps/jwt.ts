@@ -1,7 +1,8 @@
 /** Authentication by a JSON Web Token, from `auth.token` or the `Authorization` header. */
 import { errors, type JWTPayload, jwtVerify } from 'jose';
+import * as z from 'zod/mini';
 import type { AppContext, AuthOutcome, Credentials, Json } from '../bus/public.ts';
-import { type Auth, canonicalId, type Id } from './define-app.ts';
+import { type Auth, canonicalId, type Id, id as idSchema } from './define-app.ts';
 
 /** A user whose token was verified. */
 export interface TokenIdentity {
@@ -22,6 +23,8 @@ export interface JwtOptions {
 const SECRET = 'JWT_SECRET';
 /** Clocks of issuers are not ours. */
 const CLOCK_TOLERANCE_SECONDS = 5;
+/** No connection lives that long, so nothing needs to happen to it when such a token ends. */
+const OUTLIVES_CONNECTIONS_MS = 24 * 60 * 60_000;
 const BEARER = /^Bearer +(\S+)$/i;
 
 type Verified =
@@ -42,12 +45,13 @@ export function jwt(options: JwtOptions): Auth<TokenIdentity> {
     async authenticate(credentials, context) {
       const verified = await presented(credentials, context);
       if (verified.kind !== 'verified') return options.onFailure(verified.kind, context);
-      if (verified.expiresAt !== null && verified.expiresAt <= context.now())
-        return options.onFailure('invalid', context);
+      const { expiresAt } = verified;
+      if (expiresAt !== null && expiresAt <= context.now()) return options.onFailure('invalid', context);
       const identity = verified.identity as unknown as Json;
-      return verified.expiresAt === null
+      // Some issuers write milliseconds into `exp`, or a date no calendar has: not a time anything can be due at.
+      return expiresAt === null || expiresAt - context.now() > OUTLIVES_CONNECTIONS_MS
         ? { kind: 'accepted', identity }
-        : { kind: 'accepted', identity, expiresAt: verified.expiresAt };
+        : { kind: 'accepted', identity, expiresAt };
     },
   };
 }
@@ -97,7 +101,9 @@ function identityOf(payload: JWTPayload, claim: string): TokenIdentity | undefin
   return { id, username, claims: payload as unknown as TokenIdentity['claims'] };
 }
 
+/** What is no id could name no room, and no event could carry it. */
 function idOf(claim: unknown): Id | undefined {
-  if (typeof claim === 'number') return Number.isSafeInteger(claim) ? claim : undefined;
-  return typeof claim === 'string' && claim !== '' ? canonicalId(claim) : undefined;
+  const parsed = z.safeParse(idSchema(), claim);
+  if (!parsed.success) return undefined;
+  return typeof parsed.data === 'string' ? canonicalId(parsed.data) : parsed.data;
 }

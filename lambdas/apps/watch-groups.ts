@@ -128,8 +128,9 @@ export const watchGroups = defineApp({
     },
   },
 
-  async onError(socket, { event, error }, context) {
-    const missing = error.code === 'unauthenticated';
+  async onError(socket, { event }, context) {
+    // Whatever else is wrong with the event: without a token it is the first thing to be told.
+    const missing = socket.identity === undefined;
     const message = missing ? TEXTS.missing : (EVENT_FAILURES[event] ?? 'Error interno');
     await socket.emit('error', { message, timestamp: isoTime(context) });
     if (missing) await socket.disconnect();
