@@ -69,7 +69,8 @@ import {
 export const MAX_ROOMS_PER_SOCKET = 90;
 /** BatchGetItem takes 100 keys (DynamoDB quotas page). */
 const BATCH_GET = 100;
-const CONFLICT_PATIENCE_MS = 2_000;
+/** How long a call is repeated that DynamoDB put off: a conflict of transactions, keys it did not get to. */
+const PATIENCE_MS = 2_000;
 const FIRST_PAUSE_MS = 10;
 const LAST_PAUSE_MS = 250;
 const CONCURRENCY = 16;
@@ -492,13 +493,17 @@ export class DynamoStore implements Store {
   async #batchGet(keys: readonly RowKey[]): Promise<Row[]> {
     const rows: Row[] = [];
     let left: Record<string, unknown>[] = keys.map((key) => ({ ...key }));
+    const deadline = this.#clock.now() + PATIENCE_MS;
     for (let pause = FIRST_PAUSE_MS; left.length > 0; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
       const { Responses, UnprocessedKeys } = await this.#client.send(
         new BatchGetCommand({ RequestItems: { [this.#table]: { Keys: left, ConsistentRead: true } } }),
       );
       rows.push(...(Responses?.[this.#table] ?? []));
       left = UnprocessedKeys?.[this.#table]?.Keys ?? [];
-      if (left.length > 0) await this.#clock.sleep(pause * (0.5 + this.#random.float()));
+      if (left.length === 0) break;
+      const wait = pause * (0.5 + this.#random.float());
+      if (this.#clock.now() + wait > deadline) throw new UnavailableError('rows could not be read in time');
+      await this.#clock.sleep(wait);
     }
     const now = this.#clock.now();
     return rows.filter((row) => !expired(row, now));
@@ -558,7 +563,7 @@ export class DynamoStore implements Store {
 
   /** Two transactions on one row refuse each other; that is retried with jitter for up to 2 s (design D5). */
   async #patiently<T>(attempt: () => Promise<T>): Promise<T> {
-    const deadline = this.#clock.now() + CONFLICT_PATIENCE_MS;
+    const deadline = this.#clock.now() + PATIENCE_MS;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
       try {
         return await attempt();
