@@ -7,6 +7,8 @@ export const DELIVERY_DEADLINE_MS = 5_000;
 /** Posts in flight at once from one invocation. */
 const CONCURRENCY = 64;
 const FIRST_BACKOFF_MS = 25;
+/** A connection that is just opening is addressable within milliseconds (design D2). */
+export const OPENING_BACKOFF_MS = 4;
 const LAST_BACKOFF_MS = 800;
 
 export interface DeliveryParts {
@@ -35,8 +37,9 @@ export async function postUntil(
   frame: string,
   rule: RetryRule,
   deadline: number,
+  firstBackoffMs = FIRST_BACKOFF_MS,
 ): Promise<PostOutcome> {
-  for (let backoff = FIRST_BACKOFF_MS; ; backoff = Math.min(backoff * 2, LAST_BACKOFF_MS)) {
+  for (let backoff = firstBackoffMs; ; backoff = Math.min(backoff * 2, LAST_BACKOFF_MS)) {
     const outcome = await parts.wire.post(connectionId, frame);
     if (!rule(outcome)) return outcome;
     const pause = backoff * (0.5 + parts.random.float());
@@ -47,7 +50,8 @@ export async function postUntil(
 
 /**
  * Posts the frames of one packet, in order. A live connection whose last try failed is closed, so that the client
- * comes back and is told what it missed; a volatile packet is simply lost.
+ * comes back and is told what it missed; a volatile packet is simply lost. Once its first frame is out a packet must
+ * come whole, volatile or not: to a client that waits for attachments any other frame is a protocol violation.
  */
 export async function deliver(
   parts: DeliveryParts,
@@ -57,11 +61,13 @@ export async function deliver(
 ): Promise<DeliveryOutcome> {
   const rule = options.volatile ? retryNever : retryEvents;
   const deadline = parts.clock.now() + DELIVERY_DEADLINE_MS;
-  for (const frame of frames) {
+  for (const [sent, frame] of frames.entries()) {
+    const expendable = options.volatile === true && sent === 0;
+    const rule = expendable ? retryNever : retryEvents;
     const outcome = await postUntil(parts, connectionId, frame, rule, deadline);
     if (outcome === 'gone') return 'gone';
     if (outcome === 'ok') continue;
-    if (!options.volatile && outcome !== 'refused') {
+    if (sent > 0 || (!expendable && outcome !== 'refused')) {
       parts.log.warn('a post failed for good, closing the connection', { connectionId, outcome });
       await parts.wire.close(connectionId);
     }

@@ -7,7 +7,7 @@ import { openFrame } from '../protocol/engine-packet.ts';
 import type { Application, AuthOutcome } from './application.ts';
 import type { Found } from './broadcast.ts';
 import { appContext, type Bus, MAX_FRAME_BYTES } from './context.ts';
-import { postUntil, retryUndelivered } from './delivery.ts';
+import { OPENING_BACKOFF_MS, postUntil, retryUndelivered } from './delivery.ts';
 import { asBusError } from './errors.ts';
 import {
   CONNECT_TIMEOUT_MS,
@@ -24,6 +24,8 @@ import { reportFailure, runApplication, type SocketEnder, SocketSession } from '
 
 /** How long a post to a connection that is just opening is tried; the client waits 20 s for the open packet. */
 const OPENING_POST_MS = 10_000;
+/** How long a reply is tried: its connection has sent a frame, so a 410 that lasts means that it has gone. */
+const REPLY_POST_MS = 3_000;
 /** How long CONNECT waits for a DISCONNECT that was sent before it and is handled after it (design D13). */
 const REORDER_MS = 500;
 const REORDER_STEP_MS = 25;
@@ -75,6 +77,7 @@ export class Lifecycle implements SocketEnder {
       frame,
       retryUndelivered,
       clock.now() + OPENING_POST_MS,
+      OPENING_BACKOFF_MS,
     );
     if (outcome !== 'ok') {
       log.warn('the open packet could not be posted', { connectionId: work.connectionId, outcome });
@@ -263,7 +266,7 @@ export class Lifecycle implements SocketEnder {
    * without one the client waits for ever. Where that is not certain the connection is closed.
    */
   async #reply(connectionId: string, frame: string): Promise<boolean> {
-    const deadline = this.#bus.clock.now() + OPENING_POST_MS;
+    const deadline = this.#bus.clock.now() + REPLY_POST_MS;
     const outcome = await postUntil(this.#bus, connectionId, frame, retryUndelivered, deadline);
     if (outcome === 'ok') return true;
     this.#bus.log.warn('a reply could not be posted, closing the connection', { connectionId, outcome });
