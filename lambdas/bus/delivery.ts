@@ -59,7 +59,6 @@ export async function deliver(
   frames: readonly string[],
   options: { readonly volatile?: boolean } = {},
 ): Promise<DeliveryOutcome> {
-  const rule = options.volatile ? retryNever : retryEvents;
   const deadline = parts.clock.now() + DELIVERY_DEADLINE_MS;
   for (const [sent, frame] of frames.entries()) {
     const expendable = options.volatile === true && sent === 0;
