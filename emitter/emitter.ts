@@ -4,6 +4,7 @@ import {
   type EmitResult,
   MAX_PACKET_BYTES,
   type PublishRequestInput,
+  type PublishResult,
   publishRequestSchema,
 } from '../lambdas/contract/publish.ts';
 import { PayloadError, PublishError } from './errors.ts';
@@ -94,18 +95,16 @@ export class Emitter<
       rooms: [...rooms],
       except: [...except],
       event,
-      ...encoded(event, args),
+      ...encoded(namespace, event, args),
       ...(volatile ? { flags: { volatile } } : {}),
     });
-    return this.#connection.publish(request) as Promise<EmitResult>;
+    return this.#connection.publish(request, (answer) => answer as EmitResult);
   }
 
   /** Calls what an application offers its backend; resolves with the call's result. */
   call(app: string, call: string, ...args: readonly unknown[]): Promise<unknown> {
-    const request = checked({ op: 'app', app, call, args: args as never });
-    return this.#connection
-      .publish(request)
-      .then((answer) => ('result' in answer ? answer.result : undefined));
+    const request = checked({ op: 'app', app, call, args: jsonArguments(args) });
+    return this.#connection.publish(request, (answer) => ('result' in answer ? answer.result : undefined));
   }
 
   /** Resolves when everything sent so far is settled: before a Lambda returns, because it is frozen then. */
@@ -117,6 +116,8 @@ export class Emitter<
     return new Emitter<Events>(this.#connection, { ...this.#target, ...change });
   }
 }
+
+type Accepted = Exclude<PublishResult, { readonly ok: false }>;
 
 /** What all copies of an emitter share. */
 class Connection {
@@ -132,14 +133,8 @@ class Connection {
       ((error) => console.error('socketbus: a publish failed and nobody awaited it', error));
   }
 
-  publish(
-    request: PublishRequestInput,
-  ): Promise<Exclude<Awaited<ReturnType<Transport['send']>>, { ok: false }>> {
-    const work = this.#transport.send(request).then((answer) => {
-      if (answer.ok) return answer;
-      const { code, message, field, retryable = false } = answer.error;
-      throw new PublishError(code, message, { field, retryable });
-    });
+  publish<T>(request: PublishRequestInput, result: (answer: Accepted) => T): Promise<T> {
+    const work = this.#send(request).then(result);
     this.#pending.add(work);
     const forget = (): void => {
       this.#pending.delete(work);
@@ -148,45 +143,86 @@ class Connection {
     return Publication.of(work, this.#onUnseenFailure);
   }
 
+  async #send(request: PublishRequestInput): Promise<Accepted> {
+    const answer = await this.#transport.send(request);
+    if (answer.ok) return answer;
+    const { code, message, field, retryable = false } = answer.error;
+    throw new PublishError(code, message, { field, retryable });
+  }
+
   async flush(): Promise<void> {
     await Promise.allSettled(this.#pending);
   }
 }
 
 function list(room: string | readonly string[]): readonly string[] {
-  return typeof room === 'string' ? [room] : room;
+  // Callers without types pass a number: it is refused by name when something is emitted.
+  return Array.isArray(room) ? room : [room as string];
 }
 
 /** Takes binary values out of the arguments, as Socket.IO's own encoder does, and checks the size of the packet. */
-function encoded(event: string, args: readonly unknown[]): { args: never[]; attachments?: string[] } {
-  let parts: readonly (string | Uint8Array)[];
+function encoded(
+  namespace: string,
+  event: string,
+  args: readonly unknown[],
+): { args: never[]; attachments?: string[] } {
+  refuseFunctions(args);
+  const [text = '', ...attachments] = attempt(() => {
+    const [first, ...rest] = new Encoder().encode({
+      type: PacketType.EVENT,
+      nsp: '/',
+      data: [event, ...args],
+    });
+    return [String(first), ...rest.map(base64)];
+  });
+  // One byte for the Engine.IO packet type before each frame; the namespace is written where it is not the main one.
+  const prefix = namespace === '/' ? 1 : Buffer.byteLength(namespace) + 2;
+  for (const bytes of [prefix + Buffer.byteLength(text), ...attachments.map(({ length }) => length + 1)]) {
+    if (bytes <= MAX_PACKET_BYTES) continue;
+    throw new PayloadError(
+      `args: the encoded packet is ${bytes} bytes, more than ${MAX_PACKET_BYTES}`,
+      'args',
+    );
+  }
+  const [, ...values] = JSON.parse(text.slice(text.indexOf('['))) as [string, ...never[]];
+  return attachments.length === 0 ? { args: values } : { args: values, attachments };
+}
+
+/** Arguments of a call: JSON, as they arrive. */
+function jsonArguments(args: readonly unknown[]): never[] {
+  refuseFunctions(args);
+  return attempt(() => JSON.parse(JSON.stringify(args)) as never[]);
+}
+
+/** JSON would turn one into null without a word; as the last argument it is meant as an acknowledgement. */
+function refuseFunctions(args: readonly unknown[]): void {
+  const index = args.findIndex((arg) => typeof arg === 'function' || typeof arg === 'symbol');
+  if (index === -1) return;
+  throw new PayloadError(`args[${index}]: a ${typeof args[index]} cannot be sent`, `args[${index}]`);
+}
+
+function attempt<T>(encode: () => T): T {
   try {
-    parts = new Encoder().encode({ type: PacketType.EVENT, nsp: '/', data: [event, ...args] });
+    return encode();
   } catch (error) {
     throw new PayloadError(
       `args: cannot be encoded: ${error instanceof Error ? error.message : String(error)}`,
       'args',
     );
   }
-  for (const part of parts) {
-    const bytes =
-      typeof part === 'string' ? Buffer.byteLength(part) + 1 : Math.ceil(part.byteLength / 3) * 4 + 1;
-    if (bytes > MAX_PACKET_BYTES) {
-      throw new PayloadError(
-        `args: the encoded packet is ${bytes} bytes, more than ${MAX_PACKET_BYTES}`,
-        'args',
-      );
-    }
+}
+
+/** The bytes of whatever Socket.IO's encoder takes for binary, whole numbers or not. */
+function base64(part: unknown): string {
+  if (part instanceof ArrayBuffer) return Buffer.from(part).toString('base64');
+  if (ArrayBuffer.isView(part)) {
+    return Buffer.from(part.buffer, part.byteOffset, part.byteLength).toString('base64');
   }
-  const text = String(parts[0]);
-  const [, ...values] = JSON.parse(text.slice(text.indexOf('['))) as [string, ...never[]];
-  if (parts.length === 1) return { args: values };
-  const attachments = parts.slice(1).map((part) => Buffer.from(part as Uint8Array).toString('base64'));
-  return { args: values, attachments };
+  throw new TypeError('a Blob can only be read later: send its bytes');
 }
 
 function checked(request: PublishRequestInput): PublishRequestInput {
-  const parsed = publishRequestSchema.safeParse(request);
+  const parsed = attempt(() => publishRequestSchema.safeParse(request));
   if (parsed.success) return request;
   const { field, message } = firstIssue(parsed.error);
   throw new PayloadError(message, field);

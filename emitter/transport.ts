@@ -43,12 +43,12 @@ export function lambdaTransport(options: LambdaTransportOptions): Transport {
           retryable: true,
         });
       }
-      return parseResult(Buffer.from(answer.Payload ?? []).toString('utf8'));
+      return parseResult(request.op, Buffer.from(answer.Payload ?? []).toString('utf8'));
     },
   };
 }
 
-function parseResult(text: string): PublishResult {
+function parseResult(op: PublishRequestInput['op'], text: string): PublishResult {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -56,7 +56,12 @@ function parseResult(text: string): PublishResult {
     throw new PublishError('unavailable', 'the answer is not JSON', { retryable: true, cause });
   }
   const parsed = publishResultSchema.safeParse(value);
-  if (!parsed.success)
+  if (!parsed.success || !answers(op, parsed.data))
     throw new PublishError('unavailable', 'the answer is not of the publish contract', { retryable: false });
   return parsed.data;
+}
+
+/** An `emit` is answered with its report, everything else with a result. */
+function answers(op: PublishRequestInput['op'], answer: PublishResult): boolean {
+  return !answer.ok || (op === 'emit') === 'audience' in answer;
 }
