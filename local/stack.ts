@@ -13,6 +13,7 @@ import { CredentialStore, type Credentials } from './host/credentials.ts';
 import { FunctionHost, type HostOptions } from './host/function-host.ts';
 import type { Invocation, LogSink } from './host/invocation.ts';
 import { within } from './host/within.ts';
+import { LocalPage } from './page/local-page.ts';
 import { Port } from './port.ts';
 import { HttpApi } from './services/http-api.ts';
 import { sendJson } from './services/http-message.ts';
@@ -141,6 +142,7 @@ class RunningStack implements LocalStack {
   readonly #httpApi: HttpApi | undefined;
   readonly #lambda: LambdaApi;
   readonly #services: ServiceEndpoint;
+  readonly #page: LocalPage;
   #expiry: unknown;
   #closing: Promise<void> | undefined;
 
@@ -162,6 +164,7 @@ class RunningStack implements LocalStack {
     this.#schedule = this.#createSchedule();
     this.#lambda = new LambdaApi({ host: functions, ...this.#home() });
     this.#services = this.#createServices();
+    this.#page = this.#createPage();
     this.#start();
   }
 
@@ -237,6 +240,15 @@ class RunningStack implements LocalStack {
     });
   }
 
+  #createPage(): LocalPage {
+    return new LocalPage({
+      environment: this.deployment.functions.get('publish')?.environment ?? {},
+      settings: this.#parts.options.settings ?? {},
+      wsPath: this.#frontDoor,
+      invoke: (name, event) => this.functions.invoke(name, event),
+    });
+  }
+
   #start(): void {
     const { options, port } = this.#parts;
     port.serve(
@@ -261,6 +273,7 @@ class RunningStack implements LocalStack {
     if (this.webSocketApi !== undefined && this.#isWebSocketPath(path)) {
       return this.webSocketApi.handleHttp(request, response);
     }
+    if (LocalPage.owns(request, path)) return this.#page.handle(request, response);
     if (this.#httpApi !== undefined) return this.#httpApi.handle(request, response);
     request.resume();
     sendJson(response, 404, { message: 'Not Found' });
