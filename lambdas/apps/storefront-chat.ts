@@ -1,0 +1,229 @@
+/** Customer chat of a shop: customers and the shop's staff in conversations, messages published by the backend. */
+import * as z from 'zod/mini';
+import { type AppContext, BusError, type HttpAnswer, type Settings } from '../bus/public.ts';
+import { type ConnectionInfo, newMessageSchema, STOREFRONT_ROOMS } from '../contract/storefront.ts';
+import {
+  type AppSocket,
+  defineApp,
+  type EventSchemas,
+  type Id,
+  id,
+  type Namespace,
+  timestamp,
+} from './define-app.ts';
+import {
+  mayJoinConversation,
+  optionalJwt,
+  provenIdentity,
+  requireConversation,
+  requireIdentity,
+  verifiedToken,
+} from './identity.ts';
+import type { TokenIdentity } from './jwt.ts';
+
+const { user: USER, conversation: CONVERSATION } = STOREFRONT_ROOMS;
+
+/** Longest list of rooms that a status shows (the contract). */
+const MAX_LISTED_ROOMS = 1_000;
+
+const conversation = z.object({ conversationId: id() });
+/** Clients send either form. */
+const conversationOrId = z.union(
+  [conversation, id()],
+  'must be { conversationId }, or a bare id: a string or a safe integer',
+);
+const typing = z.object({ conversationId: id(), customerId: id() });
+
+const serverEvents = {
+  authenticated: z.object({ customerId: id(), socketId: z.string() }),
+  'typing-start': typing,
+  'typing-stop': typing,
+  'new-message': newMessageSchema,
+  error: z.object({ message: z.string(), code: z.string(), event: z.string(), timestamp: timestamp() }),
+} satisfies EventSchemas;
+
+type StoreSocket = AppSocket<typeof serverEvents, TokenIdentity>;
+
+export const storefrontChat = defineApp({
+  name: 'storefront-chat',
+  auth: optionalJwt(),
+  origins: storeOrigins,
+  rooms: {
+    [USER]: { canJoin: (socket, customerId) => String(customerOf(socket)) === customerId },
+    // Asked before `join`, in `requireOpen`: grants are in the handler's context.
+    [CONVERSATION]: { canJoin: () => true },
+  },
+  serverEvents,
+
+  clientEvents: {
+    authenticate: {
+      payload: z.object({ customerId: id(), token: z.nullish(z.string()) }),
+      async handle(socket, { customerId, token }, context) {
+        if (token && context.identityMode === 'token') {
+          const proof = await verifiedToken(token, socket.handshake, context);
+          requireIdentity(context, { ...proof.identity, username: undefined }, customerId, 'customerId');
+          await becomeCustomer(socket, customerId);
+          socket.data.proof = { ...proof };
+        } else {
+          requireIdentity(context, identityOf(socket, context), customerId, 'customerId');
+          await becomeCustomer(socket, customerId);
+        }
+        await socket.emit('authenticated', { customerId, socketId: socket.id });
+        return { ok: true, customerId, socketId: socket.id };
+      },
+    },
+    'join-conversation': {
+      payload: conversationOrId,
+      async handle(socket, payload, context) {
+        const conversationId = conversationOf(payload);
+        await requireOpen(socket, conversationId, context);
+        await socket.join(CONVERSATION + conversationId);
+        return { ok: true, conversationId };
+      },
+    },
+    'leave-conversation': {
+      payload: conversationOrId,
+      async handle(socket, payload) {
+        const conversationId = conversationOf(payload);
+        const room = CONVERSATION + conversationId;
+        // A join sent just before may still be under way: it must not outlive this.
+        await socket.eventually(() => socket.rooms.has(room));
+        await socket.leave(room);
+        return { ok: true, conversationId };
+      },
+    },
+    'typing-start': {
+      payload: conversation,
+      handle: (socket, { conversationId }, context) =>
+        relayTyping(socket, 'typing-start', conversationId, context),
+    },
+    'typing-stop': {
+      payload: conversation,
+      handle: (socket, { conversationId }, context) =>
+        relayTyping(socket, 'typing-stop', conversationId, context),
+    },
+  },
+
+  backend: {
+    getConnectionInfo: { args: z.tuple([]), handle: (io) => connectionInfo(io) },
+  },
+
+  http: [
+    {
+      method: 'GET',
+      path: '/socket/status',
+      async handle({ identity }, io, context) {
+        const mayList = context.identityMode === 'trusted' || identity !== undefined;
+        return status(mayList ? await connectionInfo(io) : await connectionCount(io), context);
+      },
+    },
+  ],
+
+  startupLines: (settings) => [
+    '[SOCKET LOADER] Socket.IO server successfully attached to HTTP server',
+    `[SOCKET LOADER] CORS origins configured: ${JSON.stringify(storeOrigins(settings))}`,
+    '[SOCKET MODULE] Socket.IO server initialized successfully',
+  ],
+});
+
+/** The comma list of `STORE_CORS` as browsers write origins; what is no URL can be no origin. */
+function storeOrigins({ STORE_CORS = '' }: Settings): string[] {
+  const listed = STORE_CORS.split(',').map((part) => part.trim());
+  return [...new Set(listed.flatMap((part) => (URL.canParse(part) ? [new URL(part).origin] : [])))];
+}
+
+function conversationOf(payload: z.output<typeof conversationOrId>): Id {
+  return typeof payload === 'object' ? payload.conversationId : payload;
+}
+
+/** Who the socket has authenticated as. */
+function customerOf(socket: StoreSocket): Id | undefined {
+  const { customerId } = socket.data;
+  return typeof customerId === 'string' || typeof customerId === 'number' ? customerId : undefined;
+}
+
+/** A token given to `authenticate` is newer than the handshake's. */
+function identityOf(socket: StoreSocket, context: AppContext): TokenIdentity | undefined {
+  return provenIdentity(socket.data.proof, context) ?? socket.identity;
+}
+
+/** A socket is one customer at a time: whoever was it before takes its rooms along. */
+async function becomeCustomer(socket: StoreSocket, customerId: Id): Promise<void> {
+  const former = customerOf(socket);
+  if (former !== undefined && String(former) !== String(customerId)) {
+    const theirs = [...socket.rooms].filter((room) => room.startsWith(USER) || room.startsWith(CONVERSATION));
+    for (const room of theirs) await socket.leave(room);
+  }
+  socket.data.customerId = customerId;
+  await socket.join(USER + customerId);
+}
+
+/** A token sent with `authenticate` just before may still be under way (design D13). */
+async function requireOpen(socket: StoreSocket, conversationId: Id, context: AppContext): Promise<void> {
+  const room = CONVERSATION + conversationId;
+  if (await mayJoinConversation(context, identityOf(socket, context), conversationId, room)) return;
+  const before = JSON.stringify(socket.data.proof);
+  await socket.eventually(() => JSON.stringify(socket.data.proof) !== before);
+  await requireConversation(context, identityOf(socket, context), conversationId, room);
+}
+
+/** Ephemeral: one try for each of the others. */
+async function relayTyping(
+  socket: StoreSocket,
+  event: 'typing-start' | 'typing-stop',
+  conversationId: Id,
+  context: AppContext,
+): Promise<void> {
+  const room = CONVERSATION + conversationId;
+  await socket.eventually(() => customerOf(socket) !== undefined && socket.rooms.has(room));
+  const customerId = customerOf(socket);
+  if (customerId === undefined) throw new BusError('unauthenticated', 'authenticate must come first');
+  requireIdentity(context, identityOf(socket, context), customerId, 'customerId');
+  if (!socket.rooms.has(room)) {
+    throw new BusError('forbidden', `only members of the conversation ${conversationId} may type in it`);
+  }
+  await socket.to(room).volatile.emit(event, { conversationId, customerId });
+}
+
+type StoreNamespace = Namespace<typeof serverEvents, TokenIdentity>;
+
+/** Real numbers of the whole namespace; a room is in exactly one of the lists. */
+async function connectionInfo(io: StoreNamespace): Promise<ConnectionInfo> {
+  const list = (matches: (room: string) => boolean) => io.activeRooms(MAX_LISTED_ROOMS, matches);
+  const isUser = (room: string) => room.startsWith(USER);
+  const isConversation = (room: string) => room.startsWith(CONVERSATION);
+  const [connectedClients, others, users, conversations] = await Promise.all([
+    io.countSockets(),
+    list((room) => !isUser(room) && !isConversation(room)),
+    list(isUser),
+    list(isConversation),
+  ]);
+  const truncated = others.truncated || users.truncated || conversations.truncated;
+  return {
+    connectedClients,
+    rooms: others.rooms.sort(),
+    userRooms: users.rooms.sort(),
+    conversationRooms: conversations.rooms.sort(),
+    ...(truncated ? { truncated: true } : {}),
+  };
+}
+
+/** What may be told to anybody. */
+async function connectionCount(io: StoreNamespace): Promise<ConnectionInfo> {
+  return { connectedClients: await io.countSockets(), rooms: [], userRooms: [], conversationRooms: [] };
+}
+
+function status(info: ConnectionInfo, context: AppContext): HttpAnswer {
+  return {
+    status: 200,
+    body: {
+      success: true,
+      data: {
+        socketServerInitialized: true,
+        connectionInfo: info,
+        timestamp: new Date(context.now()).toISOString(),
+        message: 'Socket.IO server is running successfully',
+      },
+    },
+  };
+}
