@@ -1,4 +1,5 @@
 import { type CfnElement, Stack, Validations } from 'aws-cdk-lib';
+import type { Events } from './events.ts';
 import type { Functions } from './functions.ts';
 import type { Gateway } from './gateway.ts';
 import type { Heartbeat } from './heartbeat.ts';
@@ -10,6 +11,7 @@ export interface Deployment {
   readonly store: Store;
   readonly gateway: Gateway;
   readonly http: Http;
+  readonly events: Events;
   readonly functions: Functions;
   readonly heartbeat: Heartbeat;
 }

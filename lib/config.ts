@@ -53,6 +53,11 @@ const origins = list.check(
   }),
 );
 
+/** Origins of one application's own pages: setting them to nothing would be a mistake. */
+const ownOrigins = origins.check(
+  z.refine((items: string[]) => items.length > 0, { error: () => 'must name at least one origin' }),
+);
+
 /** An application is named (built-in) or given by the path of its module. */
 export function isModulePath(app: string): boolean {
   return /[\\/]/.test(app) || /\.[cm]?[jt]s$/.test(app);
@@ -112,9 +117,9 @@ function configurationSchema(directory: string) {
       z.string().check(z.refine((value) => isWebUrl(value), { error: () => 'must be an http or https URL' })),
     ),
     /** Browser origins of `storefront-chat`. */
-    storeCors: z.optional(origins),
-    /** Browser origin of `marketplace`. */
-    clientOrigin: z.optional(origins),
+    storeCors: z.optional(ownOrigins),
+    /** Browser origins of `marketplace`, which cannot be deployed without. */
+    clientOrigin: z.optional(ownOrigins),
     /** Path of the front door, without the slash that clients add. */
     wsPath: z._default(
       z.pipe(
@@ -183,7 +188,23 @@ export function readConfiguration(sources: ConfigurationSources): Configuration 
   );
   const values = Object.fromEntries(found.map(({ setting, value }) => [setting, value]));
   const labels = new Map(found.map(({ setting, label }) => [setting as string, label]));
-  return parse(values, labels, sources.directory ?? process.cwd(), misspeltKeys(sources.context));
+  const label = (setting: string) =>
+    labels.get(setting) ?? ENVIRONMENT_NAMES[setting as SettingName] ?? setting;
+  return parse(values, label, sources.directory ?? process.cwd(), misspeltKeys(sources.context));
+}
+
+/**
+ * Reads only which applications there are, for a build, which needs no other setting.
+ *
+ * @throws {ConfigurationError} with every wrong name
+ */
+export function readApplications(sources: ConfigurationSources): readonly string[] {
+  const directory = sources.directory ?? process.cwd();
+  const found = findSetting('apps', sources);
+  if (found === undefined) return [...BUILT_IN_APPLICATIONS];
+  const result = applications(directory).safeParse(found.value);
+  if (result.success) return result.data;
+  throw new ConfigurationError(result.error.issues.map(({ message }) => ({ name: found.label, message })));
 }
 
 /**
@@ -193,7 +214,7 @@ export function readConfiguration(sources: ConfigurationSources): Configuration 
  */
 export function completeConfiguration(settings: { readonly [S in SettingName]?: unknown }): Configuration {
   const values = Object.fromEntries(SETTING_NAMES.map((setting) => [setting, settings[setting]]));
-  return parse(values, new Map(), process.cwd(), []);
+  return parse(values, (setting) => setting, process.cwd(), []);
 }
 
 function findSetting(setting: SettingName, { environment, context }: ConfigurationSources) {
@@ -207,19 +228,30 @@ function findSetting(setting: SettingName, { environment, context }: Configurati
 
 function parse(
   values: Readonly<Record<string, unknown>>,
-  labels: ReadonlyMap<string, string>,
+  label: (setting: string) => string,
   directory: string,
   issuesSoFar: readonly ConfigurationIssue[],
 ): Configuration {
   const result = configurationSchema(directory).safeParse(values);
-  if (result.success && issuesSoFar.length === 0) return result.data;
+  const missing = missingSettings(values).map(({ setting, message }) => ({ name: label(setting), message }));
+  if (result.success && missing.length === 0 && issuesSoFar.length === 0) return result.data;
   const wrong = (result.error?.issues ?? []).map((issue) => {
     const setting = String(issue.path[0]);
     // What is wrong with `apps` quotes the one application it is about.
     const given = setting === 'apps' ? '' : `, not ${JSON.stringify(values[setting])}`;
-    return { name: labels.get(setting) ?? setting, message: `${issue.message}${given}` };
+    return { name: label(setting), message: `${issue.message}${given}` };
   });
-  throw new ConfigurationError([...wrong, ...issuesSoFar]);
+  throw new ConfigurationError([...wrong, ...missing, ...issuesSoFar]);
+}
+
+/** What an application cannot be deployed without. Looked for beside the schema, to be told with all that is wrong. */
+function missingSettings(
+  values: Readonly<Record<string, unknown>>,
+): readonly { readonly setting: SettingName; readonly message: string }[] {
+  const named = list.safeParse(values.apps ?? [...BUILT_IN_APPLICATIONS]);
+  if (!named.data?.includes('marketplace') || values.clientOrigin !== undefined) return [];
+  const message = 'is required by marketplace: the origins of its pages, such as https://market.example';
+  return [{ setting: 'clientOrigin', message }];
 }
 
 /** A misspelt key would silently mean the default; the CDK's own keys have `:` or `@` and are left alone. */

@@ -1,5 +1,6 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import type { Table } from 'aws-cdk-lib/aws-dynamodb';
+import type { EventBus } from 'aws-cdk-lib/aws-events';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import {
   Architecture,
@@ -25,10 +26,14 @@ export interface FunctionsProps {
   readonly code: Code;
   readonly store: Store;
   readonly gateway: Gateway;
+  /** Where application events are forwarded to. */
+  readonly eventBus: EventBus;
   /** Variables of every function; the construct adds those that only one function has. */
   readonly environment: EnvironmentVariables;
   /** Secrets are named `{secretPrefix}/{NAME}`. @default 'socketbus' */
   readonly secretPrefix?: string;
+  /** Those that the applications need. @default - all there are */
+  readonly secrets?: readonly SecretName[];
   /** @default 30 */
   readonly logRetention?: RetentionDays;
 }
@@ -66,7 +71,10 @@ export class Functions extends Construct {
   constructor(scope: Construct, id: string, props: FunctionsProps) {
     super(scope, id);
     const prefix = props.secretPrefix ?? 'socketbus';
-    this.secrets = { JWT_SECRET: Secret.fromSecretNameV2(this, 'JwtSecret', `${prefix}/JWT_SECRET`) };
+    this.secrets = {
+      JWT_SECRET: Secret.fromSecretNameV2(this, 'JwtSecret', `${prefix}/JWT_SECRET`),
+      CLOUD_API_KEY: Secret.fromSecretNameV2(this, 'CloudApiKey', `${prefix}/CLOUD_API_KEY`),
+    };
     this.logGroups = each((name) => this.#logGroup(name, props.logRetention ?? 30));
     this.roles = each((name) => this.#role(name));
     this.byName = each((name) => this.#function(name, props));
@@ -74,7 +82,15 @@ export class Functions extends Construct {
       'OPEN_FUNCTION' satisfies keyof EnvironmentVariables,
       this.byName.open.functionName,
     );
-    for (const name of FUNCTION_NAMES) this.#grant(name, props);
+    for (const name of FUNCTION_NAMES) {
+      if (GRANTS[name].forwards) {
+        this.byName[name].addEnvironment(
+          'EVENT_BUS' satisfies keyof EnvironmentVariables,
+          props.eventBus.eventBusName,
+        );
+      }
+      this.#grant(name, props);
+    }
   }
 
   #logGroup(name: FunctionName, retention: RetentionDays): LogGroup {
@@ -108,16 +124,23 @@ export class Functions extends Construct {
     });
   }
 
-  #grant(name: FunctionName, { store, gateway }: FunctionsProps): void {
+  #grant(name: FunctionName, { store, gateway, eventBus, secrets: needed }: FunctionsProps): void {
     const role = this.roles[name];
-    const { bus, apps, connections, secrets, invokes } = GRANTS[name];
+    const { bus, apps, connections, secrets, invokes, forwards } = GRANTS[name];
     grantTable(role, store.bus, bus);
     grantTable(role, store.apps, apps);
     if (connections.length > 0) {
       const resources = connections.map((method) => gateway.connectionsArn(method));
       role.addToPolicy(new PolicyStatement({ actions: ['execute-api:ManageConnections'], resources }));
     }
-    for (const secret of secrets) this.secrets[secret].grantRead(role);
+    for (const secret of secrets) {
+      if (needed?.includes(secret) !== false) this.secrets[secret].grantRead(role);
+    }
+    if (forwards) {
+      role.addToPolicy(
+        new PolicyStatement({ actions: ['events:PutEvents'], resources: [eventBus.eventBusArn] }),
+      );
+    }
     for (const invoked of invokes) {
       const resources = [this.byName[invoked].functionArn];
       role.addToPolicy(new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources }));

@@ -1,6 +1,6 @@
 /**
  * What each function may do. This table is the whole of it: besides these, a role may only write to its own log
- * group. Nothing here is a wildcard action, no function may scan a table, and the only wildcard resources are
+ * group, and that of `publish` puts what Lambda gave up into the dead-letter queue. Nothing here is a wildcard action, no function may scan a table, and the only wildcard resources are
  * connection ids below one method of this API's stage.
  */
 import type { FunctionName } from '../lambdas/contract/environment.ts';
@@ -16,7 +16,7 @@ type TableAction =
   | 'ConditionCheckItem';
 
 /** Secrets by name; the prefix of the deployment goes before it. */
-export type SecretName = 'JWT_SECRET';
+export type SecretName = 'JWT_SECRET' | 'CLOUD_API_KEY';
 
 export interface FunctionGrants {
   /** DynamoDB actions on the bus table. A transaction needs the actions of its parts. */
@@ -28,7 +28,20 @@ export interface FunctionGrants {
   readonly secrets: readonly SecretName[];
   /** Functions it may invoke. */
   readonly invokes: readonly FunctionName[];
+  /** Whether it may put events on the deployment's event bus. */
+  readonly forwards: boolean;
 }
+
+/** The secrets that the applications of a deployment verify their clients with. */
+export function secretsOf(apps: readonly string[]): SecretName[] {
+  const secrets: SecretName[] = [];
+  if (apps.some((app) => app !== ORDER_SYNC)) secrets.push('JWT_SECRET');
+  if (apps.includes(ORDER_SYNC)) secrets.push('CLOUD_API_KEY');
+  return secrets;
+}
+
+/** Its clients are machines with an API key; those of all others bring tokens, if anything. */
+const ORDER_SYNC = 'order-sync';
 
 const TABLE: readonly TableAction[] = [
   'GetItem',
@@ -41,14 +54,17 @@ const TABLE: readonly TableAction[] = [
   'ConditionCheckItem',
 ];
 
+const SECRETS: readonly SecretName[] = ['JWT_SECRET', 'CLOUD_API_KEY'];
+
 export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
-  /** Writes the connection, verifies a header token, starts `open`. */
+  /** Writes the connection, verifies a header's token or key, starts `open`. */
   connect: {
     bus: ['PutItem', 'UpdateItem', 'ConditionCheckItem'],
     apps: [],
     connections: [],
-    secrets: ['JWT_SECRET'],
+    secrets: SECRETS,
     invokes: ['open'],
+    forwards: false,
   },
   /** Posts the open packet and joins the heartbeat slot, or closes what cannot be opened. */
   open: {
@@ -57,27 +73,51 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     connections: ['POST', 'DELETE'],
     secrets: [],
     invokes: [],
+    forwards: false,
   },
-  /** Runs the protocol and the applications' handlers. */
+  /** Runs the protocol and the applications' handlers, and forwards what they mark. */
   message: {
     bus: TABLE,
     apps: TABLE,
     connections: ['POST', 'DELETE', 'GET'],
-    secrets: ['JWT_SECRET'],
+    secrets: SECRETS,
     invokes: [],
+    forwards: true,
   },
   /** Leaves rooms. The applications' disconnect hooks may emit and store; a recipient whose last post fails is closed. */
-  disconnect: { bus: TABLE, apps: TABLE, connections: ['POST', 'DELETE'], secrets: [], invokes: [] },
-  /** Emits, closes and inspects for a backend; verifies no client token. */
-  publish: { bus: TABLE, apps: TABLE, connections: ['POST', 'DELETE', 'GET'], secrets: [], invokes: [] },
-  /** Pings, reaps and drains due rows; what it closes runs its disconnect hooks here. */
-  sweep: { bus: TABLE, apps: TABLE, connections: ['POST', 'DELETE', 'GET'], secrets: [], invokes: [] },
-  /** Serves the applications' HTTP routes, which may store and emit. */
-  http: {
-    bus: ['GetItem', 'BatchGetItem', 'Query'],
+  disconnect: {
+    bus: TABLE,
     apps: TABLE,
-    connections: ['POST'],
-    secrets: ['JWT_SECRET'],
+    connections: ['POST', 'DELETE'],
+    secrets: [],
     invokes: [],
+    forwards: false,
+  },
+  /** Emits, closes and inspects for a backend, and does what applications offer it; verifies no client. */
+  publish: {
+    bus: TABLE,
+    apps: TABLE,
+    connections: ['POST', 'DELETE', 'GET'],
+    secrets: [],
+    invokes: [],
+    forwards: false,
+  },
+  /** Pings, reaps and drains due rows; what it closes runs its disconnect hooks here. */
+  sweep: {
+    bus: TABLE,
+    apps: TABLE,
+    connections: ['POST', 'DELETE', 'GET'],
+    secrets: [],
+    invokes: [],
+    forwards: false,
+  },
+  /** Serves the applications' HTTP routes: they store and emit, and reap whom a post no longer reaches. */
+  http: {
+    bus: TABLE,
+    apps: TABLE,
+    connections: ['POST', 'DELETE'],
+    secrets: SECRETS,
+    invokes: [],
+    forwards: false,
   },
 };

@@ -5,8 +5,10 @@ import type { EnvironmentVariables } from '../lambdas/contract/environment.ts';
 import { acknowledgeFindings, type Deployment } from './acknowledgements.ts';
 import type { Bundles } from './bundles.ts';
 import { type Configuration, completeConfiguration } from './config.ts';
+import { Events } from './events.ts';
 import { Functions } from './functions.ts';
 import { Gateway } from './gateway.ts';
+import { secretsOf } from './grants.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Http } from './http.ts';
 import { Store } from './store.ts';
@@ -34,7 +36,7 @@ export interface SocketBusProps {
   readonly frontendUrl?: string | undefined;
   /** Browser origins of `storefront-chat`. @default - none */
   readonly storeCors?: readonly string[] | undefined;
-  /** Browser origins of `marketplace`. @default - none */
+  /** Browser origins of `marketplace`, required where it is among the applications. @default - none */
   readonly clientOrigin?: readonly string[] | undefined;
   /** Path of the front door. @default '/socket.io' */
   readonly wsPath?: string;
@@ -57,6 +59,7 @@ export class SocketBus extends Construct implements Deployment {
   readonly store: Store;
   readonly gateway: Gateway;
   readonly http: Http;
+  readonly events: Events;
   readonly functions: Functions;
   readonly heartbeat: Heartbeat;
 
@@ -68,16 +71,20 @@ export class SocketBus extends Construct implements Deployment {
     this.store = new Store(this, 'Store');
     this.gateway = new Gateway(this, 'Gateway', { stageName: stage, ...(throttle && { throttle }) });
     this.http = new Http(this, 'Http', { logRetention });
+    this.events = new Events(this, 'Events');
     this.functions = new Functions(this, 'Functions', {
       code: Code.fromAsset(bundles.directory),
       store: this.store,
       gateway: this.gateway,
+      eventBus: this.events.bus,
       environment: this.#environment(),
       secretPrefix,
+      secrets: secretsOf(this.configuration.apps),
       logRetention,
     });
     this.gateway.addRoutes(this.functions.byName);
     this.http.addRoutes(this.functions.byName);
+    this.events.addRules(this.functions.byName);
     this.heartbeat = new Heartbeat(this, 'Heartbeat', { sweep: this.functions.byName.sweep });
     acknowledgeFindings(this);
   }

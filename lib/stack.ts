@@ -21,13 +21,17 @@ export class SocketBusStack extends Stack {
     this.#outputs(this.bus);
   }
 
-  #outputs({ gateway, http, functions, store, configuration }: SocketBus): void {
+  #outputs({ gateway, http, events, functions, store, configuration }: SocketBus): void {
     const outputs = {
       WebSocketUrl: [gateway.url, 'What clients dial'],
       WebSocketPath: [configuration.wsPath, 'The `path` of clients that come through a front door'],
       HttpUrl: [http.url, "The applications' HTTP routes"],
       PublishFunctionName: [functions.byName.publish.functionName, 'What a backend invokes to publish'],
       PublishUrl: [http.publishUrl, 'Where a backend posts signed publish requests'],
+      EventBusName: [
+        events.bus.eventBusName,
+        'Where other systems ask for a publish and hear of client events',
+      ],
       BusTableName: [store.bus.tableName, 'Connections, sockets, memberships'],
       AppsTableName: [store.apps.tableName, 'What applications keep'],
     } as const;

@@ -9,12 +9,13 @@ import type { DynamoDbFront, DynamoDbOptions } from './dynamodb/front.ts';
 import { type GatewayClock, systemClock } from './gateway/clock.ts';
 import { targetOf } from './gateway/handshake.ts';
 import { WebSocketApi, type WebSocketApiOptions } from './gateway/websocket-api.ts';
-import { CredentialStore, type Credentials } from './host/credentials.ts';
+import { CredentialStore, type Credentials, LOCAL_CREDENTIALS } from './host/credentials.ts';
 import { FunctionHost, type HostOptions } from './host/function-host.ts';
 import type { Invocation, LogSink } from './host/invocation.ts';
 import { within } from './host/within.ts';
 import { LocalPage } from './page/local-page.ts';
 import { Port } from './port.ts';
+import { EventBridge } from './services/event-bridge.ts';
 import { HttpApi } from './services/http-api.ts';
 import { sendJson } from './services/http-message.ts';
 import { LambdaApi } from './services/lambda-api.ts';
@@ -31,7 +32,7 @@ export interface StackOptions {
   /** @default 0, any free one */
   readonly port?: number;
   /**
-   * What the deployment would find in Secrets Manager (`JWT_SECRET`, …), and `WS_PATH`, the path of the front door
+   * What the deployment would find in Secrets Manager (`JWT_SECRET`, `CLOUD_API_KEY`), and `WS_PATH`, the path of the front door
    * (default `/socket.io`), and `DYNAMODB_ENDPOINT`, a DynamoDB to use instead of the one inside.
    */
   readonly settings?: Readonly<Record<string, string>>;
@@ -63,7 +64,7 @@ export interface LocalStack {
   readonly dynamodb: DynamoDbFront | undefined;
   readonly webSocketApi: WebSocketApi | undefined;
   readonly functions: FunctionHost;
-  /** Keys of the person at the laptop, with which routes that ask for IAM can be called. */
+  /** Keys of the person at the laptop, always the same, with which routes that ask for IAM can be called. */
   readonly credentials: Credentials;
   /** Invokes a function and waits. @throws UnknownFunctionError */
   invoke(name: string, event: unknown): Promise<Invocation>;
@@ -158,7 +159,8 @@ class RunningStack implements LocalStack {
     this.dynamodb = database.front;
     this.functions = functions;
     const user = `arn:aws:iam::${deployment.accountId}:user/developer`;
-    this.credentials = credentials.issue({ arn: user, functionName: undefined });
+    this.credentials = LOCAL_CREDENTIALS;
+    credentials.register(this.credentials, { arn: user, functionName: undefined });
     this.webSocketApi = this.#createWebSocketApi();
     this.#httpApi = this.#createHttpApi();
     this.#schedule = this.#createSchedule();
@@ -232,10 +234,21 @@ class RunningStack implements LocalStack {
     });
   }
 
+  #createEventBridge(): EventBridge {
+    return new EventBridge({
+      ...this.#home(),
+      buses: this.deployment.eventBuses,
+      rules: this.deployment.eventRules,
+      clock: this.#clock,
+      invoke: (name, payload) => this.functions.invokeLater(name, payload),
+    });
+  }
+
   #createServices(): ServiceEndpoint {
     const { options, database } = this.#parts;
     return new ServiceEndpoint({
       secrets: { settings: options.settings ?? {}, ...this.#home() },
+      events: this.#createEventBridge(),
       dynamodb: database.handle,
     });
   }

@@ -1,11 +1,22 @@
-/** Temporary credentials, one set per function, so that a call tells which role makes it. */
+/** Credentials, one set per function, so that a call tells which role makes it, and one for the person at the laptop. */
 import { randomBytes } from 'node:crypto';
 
 export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  /** Only temporary ones have one. */
+  readonly sessionToken?: string;
+}
+
+export interface TemporaryCredentials extends Credentials {
   readonly sessionToken: string;
 }
+
+/** The keys of the person at the laptop: fixed, so that tools and commands can have them by default. */
+export const LOCAL_CREDENTIALS: Credentials = {
+  accessKeyId: 'local',
+  secretAccessKey: 'local-secret-key',
+};
 
 export interface Principal {
   /** ARN of the role; of a user for the person at the laptop. */
@@ -17,15 +28,21 @@ export interface Principal {
 export class CredentialStore {
   readonly #issued = new Map<string, { readonly credentials: Credentials; readonly principal: Principal }>();
 
-  issue(principal: Principal): Credentials {
+  /** Temporary keys of a role. */
+  issue(principal: Principal): TemporaryCredentials {
     const credentials = {
       // `ASIA` marks temporary keys (IAM guide, "Unique identifiers"); 20 upper-case letters and digits in all.
       accessKeyId: `ASIA${randomBytes(8).toString('hex').toUpperCase()}`,
       secretAccessKey: randomBytes(30).toString('base64'),
       sessionToken: randomBytes(96).toString('base64'),
     };
-    this.#issued.set(credentials.accessKeyId, { credentials, principal });
+    this.register(credentials, principal);
     return credentials;
+  }
+
+  /** Keys that somebody has already. */
+  register(credentials: Credentials, principal: Principal): void {
+    this.#issued.set(credentials.accessKeyId, { credentials, principal });
   }
 
   credentials(accessKeyId: string): Credentials | undefined {

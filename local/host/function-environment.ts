@@ -1,6 +1,6 @@
 import { devNull } from 'node:os';
 import type { FunctionDefinition } from '../template/deployment.ts';
-import type { Credentials } from './credentials.ts';
+import type { TemporaryCredentials } from './credentials.ts';
 
 export interface FunctionPlace {
   readonly region: string;
@@ -14,7 +14,7 @@ export interface FunctionPlace {
  */
 export function functionEnvironment(
   definition: FunctionDefinition,
-  credentials: Credentials,
+  credentials: TemporaryCredentials,
   { region, endpoint }: FunctionPlace,
 ): Record<string, string> {
   return {

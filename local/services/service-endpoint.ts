@@ -1,17 +1,20 @@
 /** The AWS services that speak JSON at `POST /`, told apart by `X-Amz-Target`. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { EventBridge } from './event-bridge.ts';
 import { readBody, sendJson } from './http-message.ts';
 import { answerSecrets, type SecretsOptions } from './secrets-api.ts';
 
 export interface ServiceEndpointOptions {
   readonly secrets: SecretsOptions;
+  readonly events: EventBridge;
   readonly dynamodb: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 }
 
 const DYNAMODB = 'DynamoDB_20120810.';
 const SECRETS = 'secretsmanager.';
-/** A secret is named in a few hundred bytes; nothing larger is read. */
-const MAX_REQUEST_BYTES = 65_536;
+const EVENTS = 'AWSEvents.';
+/** Ten events have 1 MB together, and JSON text in a JSON text is longer by its escapes; nothing larger is read. */
+const MAX_REQUEST_BYTES = 4 * 1_048_576;
 const JSON_1_1 = { 'content-type': 'application/x-amz-json-1.1' };
 
 export class ServiceEndpoint {
@@ -36,6 +39,7 @@ export class ServiceEndpoint {
   #answer(target: string, request: unknown) {
     if (target.startsWith(SECRETS))
       return answerSecrets(target.slice(SECRETS.length), request, this.#options.secrets);
+    if (target.startsWith(EVENTS)) return this.#options.events.answer(target.slice(EVENTS.length), request);
     return {
       status: 400,
       body: { __type: 'UnknownOperationException', message: `${target} does not run locally` },

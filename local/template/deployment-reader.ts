@@ -5,14 +5,17 @@ import * as z from 'zod/mini';
 import type { Assembly, TemplateResource } from './assembly.ts';
 import type {
   Deployment,
+  EventRuleDefinition,
   FunctionDefinition,
   HttpApiDefinition,
   HttpRoute,
+  RuleTarget,
   ScheduleDefinition,
   TableDefinition,
   WebSocketApiDefinition,
 } from './deployment.ts';
 import { TemplateError } from './errors.ts';
+import { parseEventPattern } from './event-pattern.ts';
 import { IDENTITIES, type Locale, type Named } from './identities.ts';
 import { IntrinsicResolver } from './intrinsics.ts';
 import {
@@ -49,6 +52,7 @@ export function readDeployment(assembly: Assembly, place: DeploymentPlace): Depl
 }
 
 const LAMBDA_ARN = /arn:[^:]+:lambda:[^:]*:[^:]*:function:([^:/]+)/;
+const EVENT_BUS_ARN = /^arn:[^:]+:events:[^:]*:\d*:event-bus\//;
 const RATE = /^rate\((\d+) (minute|hour|day)s?\)$/;
 const UNIT_MS: Readonly<Record<string, number>> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
@@ -91,6 +95,8 @@ class DeploymentReader {
       webSocketApi: this.#webSocketApi(),
       httpApi: this.#httpApi(),
       schedules: this.#schedules(),
+      eventBuses: this.#resources('AWS::Events::EventBus').map(([logicalId]) => this.#ref(logicalId) ?? ''),
+      eventRules: this.#eventRules(),
       outputs: this.#outputs(),
     };
   }
@@ -342,9 +348,8 @@ class DeploymentReader {
   }
 
   #schedules(): ScheduleDefinition[] {
-    return this.#resources('AWS::Events::Rule').flatMap(([logicalId]) => {
-      const rule = this.#properties(logicalId, ruleSchema);
-      const at = `Resources/${logicalId}/Properties`;
+    return this.#rules().flatMap(({ rule, ruleArn, targets, at }) => {
+      if (rule.ScheduleExpression === undefined) return [];
       const [, amount, unit] = RATE.exec(rule.ScheduleExpression) ?? [];
       const everyMs = Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN);
       if (!(everyMs > 0)) {
@@ -354,12 +359,32 @@ class DeploymentReader {
           'only rate(…) runs locally',
         );
       }
-      if (rule.State === 'DISABLED') return [];
-      const targets = rule.Targets.map(({ Arn, Input }) => ({
-        functionName: this.#functionName(Arn, `${at}/Targets`),
-        input: Input === undefined ? undefined : parseInput(Input, `${at}/Targets`),
-      }));
-      return [{ ruleArn: this.#attribute(logicalId, 'Arn') ?? '', everyMs, targets }];
+      return rule.State === 'DISABLED' ? [] : [{ ruleArn, everyMs, targets }];
+    });
+  }
+
+  #eventRules(): EventRuleDefinition[] {
+    return this.#rules().flatMap(({ rule, ruleArn, targets, at }) => {
+      if (rule.EventPattern === undefined) return [];
+      const pattern = parseEventPattern(rule.EventPattern, `${at}/EventPattern`);
+      const eventBus = rule.EventBusName.replace(EVENT_BUS_ARN, '');
+      return rule.State === 'DISABLED' ? [] : [{ ruleArn, eventBus, pattern, targets }];
+    });
+  }
+
+  #rules() {
+    return this.#resources('AWS::Events::Rule').map(([logicalId]) => {
+      const rule = this.#properties(logicalId, ruleSchema);
+      const at = `Resources/${logicalId}/Properties`;
+      if (rule.ScheduleExpression === undefined && rule.EventPattern === undefined)
+        throw new TemplateError('invalid_property', at, 'has neither a schedule nor an event pattern');
+      const targets = rule.Targets.map(
+        ({ Arn, Input }): RuleTarget => ({
+          functionName: this.#functionName(Arn, `${at}/Targets`),
+          input: Input === undefined ? undefined : parseInput(Input, `${at}/Targets`),
+        }),
+      );
+      return { rule, ruleArn: this.#attribute(logicalId, 'Arn') ?? '', targets, at };
     });
   }
 
@@ -379,8 +404,10 @@ const NAME_PROPERTIES: Readonly<Record<string, string>> = {
   'AWS::Lambda::Function': 'Handler',
   'AWS::DynamoDB::Table': 'TableName',
   'AWS::DynamoDB::GlobalTable': 'TableName',
+  'AWS::Events::EventBus': 'Name',
   'AWS::Events::Rule': 'Name',
   'AWS::IAM::Role': 'RoleName',
+  'AWS::SQS::Queue': 'QueueName',
   'AWS::Logs::LogGroup': 'LogGroupName',
   'AWS::ApiGatewayV2::Stage': 'StageName',
 };

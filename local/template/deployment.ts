@@ -1,4 +1,5 @@
 /** What a template deploys, as far as it has to run locally: plain data with every reference resolved. */
+import type { EventPattern } from './event-pattern.ts';
 
 export interface Deployment {
   readonly stackName: string;
@@ -10,6 +11,9 @@ export interface Deployment {
   readonly webSocketApi: WebSocketApiDefinition | undefined;
   readonly httpApi: HttpApiDefinition | undefined;
   readonly schedules: readonly ScheduleDefinition[];
+  /** Names of the event buses, without `default`. */
+  readonly eventBuses: readonly string[];
+  readonly eventRules: readonly EventRuleDefinition[];
   /** Outputs whose value is a text, by logical id. */
   readonly outputs: ReadonlyMap<string, string>;
 }
@@ -70,12 +74,23 @@ export interface HttpApiDefinition {
   readonly routes: readonly HttpRoute[];
 }
 
+/** A function that a rule invokes. */
+export interface RuleTarget {
+  readonly functionName: string;
+  /** Replaces the event where the target has a constant `Input`. */
+  readonly input: unknown;
+}
+
 export interface ScheduleDefinition {
   readonly ruleArn: string;
   readonly everyMs: number;
-  readonly targets: readonly {
-    readonly functionName: string;
-    /** Replaces the scheduled event where the target has a constant `Input`. */
-    readonly input: unknown;
-  }[];
+  readonly targets: readonly RuleTarget[];
+}
+
+export interface EventRuleDefinition {
+  readonly ruleArn: string;
+  /** Name of the bus whose events it sees. */
+  readonly eventBus: string;
+  readonly pattern: EventPattern;
+  readonly targets: readonly RuleTarget[];
 }

@@ -59,17 +59,29 @@ const table: Identity = {
   attributes: { Arn: arn('dynamodb', (name) => `table/${name}`), TableId: ({ logicalId }) => logicalId },
 };
 
+/** Only its names: nothing is ever put into a queue here. */
+const queue: Identity = {
+  ref: (named, locale) =>
+    `https://sqs.${locale.region}.${locale.urlSuffix}/${locale.accountId}/${nameOf(named, locale)}`,
+  attributes: { Arn: arn('sqs', (name) => name), QueueName: nameOf },
+};
+
 export const IDENTITIES: Readonly<Record<string, Identity>> = {
   'AWS::Lambda::Function': plain('lambda', (name) => `function:${name}`),
   'AWS::DynamoDB::Table': table,
   'AWS::DynamoDB::GlobalTable': table,
   'AWS::Lambda::EventInvokeConfig': { ref: ({ logicalId }) => logicalId, attributes: {} },
+  'AWS::Events::EventBus': {
+    ref: nameOf,
+    attributes: { Arn: arn('events', (name) => `event-bus/${name}`), Name: nameOf },
+  },
   'AWS::Events::Rule': plain('events', (name) => `rule/${name}`),
   'AWS::IAM::Role': {
     ref: nameOf,
     attributes: { Arn: arn('iam', (name) => `role/${name}`, false), RoleId: ({ logicalId }) => logicalId },
   },
   'AWS::Logs::LogGroup': plain('logs', (name) => `log-group:${name}:*`),
+  'AWS::SQS::Queue': queue,
   'AWS::ApiGatewayV2::Api': {
     ref: apiId,
     attributes: {

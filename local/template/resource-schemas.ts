@@ -22,6 +22,7 @@ export const IGNORED_RESOURCES: ReadonlySet<string> = new Set([
   'AWS::Logs::MetricFilter',
   'AWS::Logs::QueryDefinition',
   'AWS::Logs::ResourcePolicy',
+  'AWS::SQS::QueuePolicy',
 ]);
 
 export const functionSchema = z.looseObject({
@@ -43,6 +44,10 @@ export const eventInvokeConfigSchema = z.strictObject({
   Qualifier: z.optional(z.literal('$LATEST')),
   MaximumRetryAttempts: z._default(whole.check(z.gte(0), z.lte(2)), 2),
   MaximumEventAgeInSeconds: z._default(whole.check(z.gte(60), z.lte(21_600)), 21_600),
+  // An event that is given up is named in the log and goes nowhere: no queue runs here.
+  DestinationConfig: z.optional(
+    z.strictObject({ OnFailure: z.optional(z.looseObject({ Destination: text })) }),
+  ),
 });
 
 const timeToLive = z.looseObject({ AttributeName: z.optional(text), Enabled: flag });
@@ -102,17 +107,22 @@ export const routeSchema = z.looseObject({
   RouteResponseSelectionExpression: z.optional(z.undefined()),
 });
 
+const noTransform = z.optional(
+  z.undefined({ error: () => 'does not run locally: a target gets the whole event or a constant Input' }),
+);
+
 export const ruleSchema = z.looseObject({
-  ScheduleExpression: text,
-  EventPattern: z.optional(z.undefined()),
-  State: z.optional(z.enum(['ENABLED', 'DISABLED'])),
+  ScheduleExpression: z.optional(text),
+  EventPattern: z.optional(z.record(text, z.unknown())),
+  EventBusName: z._default(text, 'default'),
+  State: z.optional(z.enum(['ENABLED', 'DISABLED', 'ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS'])),
   Targets: z._default(
     z.array(
       z.looseObject({
         Arn: text,
         Input: z.optional(text),
-        InputPath: z.optional(z.undefined()),
-        InputTransformer: z.optional(z.undefined()),
+        InputPath: noTransform,
+        InputTransformer: noTransform,
       }),
     ),
     [],

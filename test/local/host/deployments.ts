@@ -35,6 +35,8 @@ function deploymentOf(functions: readonly FunctionDefinition[]): Deployment {
     webSocketApi: undefined,
     httpApi: undefined,
     schedules: [],
+    eventBuses: [],
+    eventRules: [],
     outputs: new Map(),
   };
 }

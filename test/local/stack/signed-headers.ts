@@ -12,7 +12,7 @@ export interface RequestToSign {
 export function signedHeaders({ url, method, body, credentials }: RequestToSign): Record<string, string> {
   const stamp = new Date().toISOString().replace(/[-:]|\.\d{3}/g, '');
   const scope = `${stamp.slice(0, 8)}/us-east-1/execute-api/aws4_request`;
-  const headers = { host: url.host, 'x-amz-date': stamp, 'x-amz-security-token': credentials.sessionToken };
+  const headers = { host: url.host, 'x-amz-date': stamp };
   const names = Object.keys(headers).sort();
   const lines = names.map((name) => `${name}:${headers[name as keyof typeof headers]}\n`).join('');
   const canonical = [method, url.pathname, url.search.slice(1), lines, names.join(';'), sha256(body)].join(

@@ -1,0 +1,64 @@
+import { Duration, Stack } from 'aws-cdk-lib';
+import { EventBus, Rule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
+import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
+import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { PUBLISH_DETAIL_TYPE, PUBLISH_SOURCE } from '../lambdas/contract/event-bridge.ts';
+
+/** A publish that could not be made for so long is an operator's matter: whoever listened has gone on. */
+const MAX_EVENT_AGE = Duration.hours(1);
+/** Two weeks, the longest that SQS keeps a message (SQS quotas page). */
+const DEAD_LETTER_RETENTION = Duration.days(14);
+
+export interface EventsHandlers {
+  readonly publish: IFunction;
+}
+
+/**
+ * The event bus in both directions: `message` puts forwarded application events on it, and events that ask for a
+ * publish go to `publish`. The two differ in source and detail type, so what goes out never comes back in.
+ */
+export class Events extends Construct {
+  readonly bus: EventBus;
+  /** Publishes that were given up: not delivered to the function, or failed in it each time. */
+  readonly deadLetters: Queue;
+  #publishRule?: Rule;
+
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+    this.bus = new EventBus(this, 'Bus', {
+      description: `${Stack.of(this).stackName}: publishes in, client events out`,
+    });
+    this.deadLetters = new Queue(this, 'DeadLetters', {
+      encryption: QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: DEAD_LETTER_RETENTION,
+    });
+  }
+
+  /** The rule that publishes. @throws {Error} before the rules are added */
+  get publishRule(): Rule {
+    if (!this.#publishRule) throw new Error('The rules have not been added yet');
+    return this.#publishRule;
+  }
+
+  /** Sends publish requests to `publish`. Whatever of the two gives up, EventBridge or Lambda, uses one queue. */
+  addRules({ publish }: EventsHandlers): void {
+    this.#publishRule = new Rule(this, 'Publish', {
+      eventBus: this.bus,
+      description: 'socketbus: publish what other systems ask for',
+      eventPattern: { source: [PUBLISH_SOURCE], detailType: [PUBLISH_DETAIL_TYPE] },
+    });
+    this.#publishRule.addTarget(
+      new LambdaFunction(publish, { deadLetterQueue: this.deadLetters, maxEventAge: MAX_EVENT_AGE }),
+    );
+    // EventBridge is done once Lambda has taken the event; from then on Lambda retries and gives up.
+    publish.configureAsyncInvoke({
+      retryAttempts: 2,
+      maxEventAge: MAX_EVENT_AGE,
+      onFailure: new SqsDestination(this.deadLetters),
+    });
+  }
+}
