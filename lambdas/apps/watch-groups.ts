@@ -110,6 +110,7 @@ export const watchGroups = defineApp({
     },
     'watch-episode': {
       payload: z.object({ groupId: id(), seriesId: id(), episodeId: id() }),
+      forward: true,
       async handle(socket, { groupId, seriesId, episodeId }, context) {
         const { id: userId, username } = authenticated(socket);
         await requireMember(socket, groupId);
