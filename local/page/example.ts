@@ -46,7 +46,7 @@ export function exampleOf(schema: z.core.$ZodType | undefined): Example {
   }
   const json = jsonSchema.safeParse(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }));
   if (!json.success) return { payload: {}, optional: [] };
-  return { payload: valueOf(json.data, 'text'), optional: optionalKeys(json.data) };
+  return { payload: exampleValue(json.data, 'text'), optional: optionalKeys(json.data) };
 }
 
 function optionalKeys(schema: JsonSchema): string[] {
@@ -55,12 +55,12 @@ function optionalKeys(schema: JsonSchema): string[] {
   return Object.keys(object.properties ?? {}).filter((key) => !required.has(key));
 }
 
-function valueOf(schema: JsonSchema, key: string): unknown {
+function exampleValue(schema: JsonSchema, key: string): unknown {
   const given = [...(schema.examples ?? []), schema.default, schema.const, ...(schema.enum ?? [])];
   const [first] = given.filter((value) => value !== undefined);
   if (first !== undefined) return first;
   const picked = chosen(schema);
-  if (picked !== schema) return valueOf(picked, key);
+  if (picked !== schema) return exampleValue(picked, key);
   switch (schema.type) {
     case 'object':
       return objectOf(schema);
@@ -91,12 +91,12 @@ function objectOf({ properties = {}, required = [] }: JsonSchema): Record<string
   return Object.fromEntries(
     required.map((key) => {
       const property = properties[key];
-      return [key, property === undefined ? {} : valueOf(property, key)];
+      return [key, property === undefined ? {} : exampleValue(property, key)];
     }),
   );
 }
 
 function arrayOf({ prefixItems, items }: JsonSchema, key: string): unknown[] {
-  if (prefixItems !== undefined) return prefixItems.map((item) => valueOf(item, key));
-  return items === undefined || items === false ? [] : [valueOf(items, key)];
+  if (prefixItems !== undefined) return prefixItems.map((item) => exampleValue(item, key));
+  return items === undefined || items === false ? [] : [exampleValue(items, key)];
 }
