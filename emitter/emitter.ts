@@ -1,15 +1,20 @@
 import { Encoder, PacketType } from 'socket.io-parser';
+import * as z from 'zod/mini';
 import { firstIssue } from '../lambdas/contract/issues.ts';
 import {
   type EmitResult,
+  fetchedSocketSchema,
   MAX_PACKET_BYTES,
   type PublishRequestInput,
   type PublishResult,
   publishRequestSchema,
 } from '../lambdas/contract/publish.ts';
-import { PayloadError, PublishError } from './errors.ts';
+import { EmitterOptionsError, PayloadError, PublishError } from './errors.ts';
+import { httpTransport } from './http-transport.ts';
 import { Publication } from './publication.ts';
-import { lambdaTransport, type Transport } from './transport.ts';
+import { RemoteSocket, type SocketCount } from './remote-socket.ts';
+import { type RetryPolicy, retrying } from './retry.ts';
+import { type Credentials, lambdaTransport, type Transport } from './transport.ts';
 
 /** Event name → listener, as Socket.IO's own typings write event maps. */
 export type EventMap = { readonly [event: string]: (...args: never[]) => void };
@@ -18,11 +23,26 @@ export type AnyEvents = { readonly [event: string]: (...args: any[]) => void };
 
 export interface EmitterOptions {
   /**
-   * Name or ARN of the publish function.
+   * Publishes by signed HTTP: the stack's output `PublishUrl`.
+   * @default the environment variable SOCKETBUS_PUBLISH_URL, unless `functionName` is given; else Lambda invoke
+   */
+  readonly url?: string;
+  /**
+   * Publishes by Lambda invoke: name or ARN of the publish function.
    * @default the environment variable SOCKETBUS_PUBLISH_FUNCTION, else `publish`
    */
   readonly functionName?: string;
-  /** @default Lambda invoke of `functionName` */
+  /** @default the one in `url`, else the SDK's usual sources */
+  readonly region?: string;
+  /** @default the SDK's usual chain */
+  readonly credentials?: Credentials;
+  /** Where the Lambda API is, for example `http://localhost:3000`. @default the region's, or AWS_ENDPOINT_URL */
+  readonly endpoint?: string;
+  /** How long one try waits for its answer; ms. @default 10000 */
+  readonly timeoutMs?: number;
+  /** @default 3 tries */
+  readonly retry?: RetryPolicy;
+  /** A way of one's own; nothing of the above applies, retries neither. @default HTTP or Lambda invoke */
   readonly transport?: Transport;
   /** Told of failures that nobody awaited. @default console.error */
   readonly onUnseenFailure?: (error: unknown) => void;
@@ -101,6 +121,49 @@ export class Emitter<
     return this.#connection.publish(request, (answer) => answer as EmitResult);
   }
 
+  /** Makes the sockets of the chosen rooms, or of the whole namespace, join rooms; applications are not asked. */
+  socketsJoin(rooms: string | readonly string[]): Promise<SocketCount> {
+    return this.#count({ op: 'socketsJoin', ...this.#sockets(), join: [...list(rooms)] });
+  }
+
+  /** Makes them leave rooms. */
+  socketsLeave(rooms: string | readonly string[]): Promise<SocketCount> {
+    return this.#count({ op: 'socketsLeave', ...this.#sockets(), leave: [...list(rooms)] });
+  }
+
+  /**
+   * Disconnects them from the namespace.
+   * @param close also closes the connections under them
+   */
+  disconnectSockets(close = false): Promise<SocketCount> {
+    return this.#count({ op: 'disconnectSockets', ...this.#sockets(), close });
+  }
+
+  /** The open sockets of the chosen rooms, or of the whole namespace. */
+  fetchSockets(): Promise<RemoteSocket<Events>[]> {
+    const request = checked({ op: 'fetchSockets', ...this.#sockets() });
+    return this.#connection.publish(request, (answer) =>
+      resultAs(z.array(fetchedSocketSchema), answer).map((socket) => {
+        const itself = this.#with({ rooms: [socket.id], except: [], volatile: false });
+        return new RemoteSocket(socket, itself);
+      }),
+    );
+  }
+
+  /**
+   * Lets an identity into a room of this emitter's namespace until it is revoked, where the deployment wants a proof
+   * (identity mode `token`). It joins nobody. Granting twice is granting once.
+   */
+  grant(identity: string | number, room: string): Promise<void> {
+    const request = checked({ op: 'grant', namespace: this.#target.namespace, identity, room });
+    return this.#connection.publish(request, () => undefined);
+  }
+
+  /** Takes a grant back, and the identity's sockets out of the room; resolves to how many those were. */
+  revoke(identity: string | number, room: string): Promise<SocketCount> {
+    return this.#count({ op: 'revoke', namespace: this.#target.namespace, identity, room });
+  }
+
   /** Calls what an application offers its backend; resolves with the call's result. */
   call(app: string, call: string, ...args: readonly unknown[]): Promise<unknown> {
     const request = checked({ op: 'app', app, call, args: jsonArguments(args) });
@@ -110,6 +173,18 @@ export class Emitter<
   /** Resolves when everything sent so far is settled: before a Lambda returns, because it is frozen then. */
   flush(): Promise<void> {
     return this.#connection.flush();
+  }
+
+  #count(request: PublishRequestInput): Promise<SocketCount> {
+    return this.#connection.publish(checked(request), (answer) => {
+      const { sockets } = resultAs(z.object({ sockets: z.number() }), answer);
+      return { sockets };
+    });
+  }
+
+  #sockets(): { namespace: string; rooms: string[]; except: string[] } {
+    const { namespace, rooms, except } = this.#target;
+    return { namespace, rooms: [...rooms], except: [...except] };
   }
 
   #with(change: Partial<Target>): Emitter<Events> {
@@ -126,8 +201,7 @@ class Connection {
   readonly #pending = new Set<Promise<unknown>>();
 
   constructor(options: EmitterOptions) {
-    const functionName = options.functionName ?? process.env.SOCKETBUS_PUBLISH_FUNCTION ?? 'publish';
-    this.#transport = options.transport ?? lambdaTransport({ functionName });
+    this.#transport = options.transport ?? retrying(transportOf(options), options.retry);
     this.#onUnseenFailure =
       options.onUnseenFailure ??
       ((error) => console.error('socketbus: a publish failed and nobody awaited it', error));
@@ -153,6 +227,27 @@ class Connection {
   async flush(): Promise<void> {
     await Promise.allSettled(this.#pending);
   }
+}
+
+/** @throws EmitterOptionsError where both ways are named, or the URL is none */
+function transportOf(options: EmitterOptions): Transport {
+  const { url, functionName, region, credentials, endpoint, timeoutMs } = options;
+  if (url !== undefined && functionName !== undefined)
+    throw new EmitterOptionsError('url and functionName exclude each other');
+  const { SOCKETBUS_PUBLISH_URL, SOCKETBUS_PUBLISH_FUNCTION } = process.env;
+  const address = url ?? (functionName === undefined ? SOCKETBUS_PUBLISH_URL : undefined);
+  if (address) return httpTransport({ url: address, region, credentials, timeoutMs });
+  const name = functionName ?? SOCKETBUS_PUBLISH_FUNCTION ?? 'publish';
+  return lambdaTransport({ functionName: name, region, credentials, endpoint, timeoutMs });
+}
+
+function resultAs<Output>(schema: z.core.$ZodType<Output>, answer: Accepted): Output {
+  const parsed = z.safeParse(schema, 'result' in answer ? answer.result : undefined);
+  if (parsed.success) return parsed.data;
+  const { message } = firstIssue(parsed.error);
+  throw new PublishError('unavailable', `the result is not of the publish contract: ${message}`, {
+    retryable: false,
+  });
 }
 
 function list(room: string | readonly string[]): readonly string[] {

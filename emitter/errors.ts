@@ -31,3 +31,14 @@ export class PublishError extends Error {
     this.field = options.field;
   }
 }
+
+/** What an emitter was made with cannot work: a URL that is none, no region, no credentials. */
+export class EmitterOptionsError extends TypeError {
+  readonly code = 'invalid_options';
+  readonly retryable = false;
+
+  constructor(message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.name = 'EmitterOptionsError';
+  }
+}

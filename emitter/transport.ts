@@ -1,10 +1,11 @@
-import type { LambdaClient } from '@aws-sdk/client-lambda';
+import type { LambdaClient, LambdaClientConfig } from '@aws-sdk/client-lambda';
 import {
   type PublishRequestInput,
   type PublishResult,
   publishResultSchema,
 } from '../lambdas/contract/publish.ts';
 import { PublishError } from './errors.ts';
+import { invokeFailure } from './failures.ts';
 
 /** Carries a request of the publish contract to a deployment. */
 export interface Transport {
@@ -12,34 +13,44 @@ export interface Transport {
   send(request: PublishRequestInput): Promise<PublishResult>;
 }
 
+/** Keys, or a function that gets them, as every AWS client takes them. */
+export type Credentials = NonNullable<LambdaClientConfig['credentials']>;
+
 export interface LambdaTransportOptions {
   /** Name or ARN: the stack's output `PublishFunctionName`, or `publish` on the local stack. */
   readonly functionName: string;
-  /** @default a client with the SDK's usual credentials, region and endpoint */
-  readonly client?: LambdaClient;
+  /** @default a client of our own with the options below, and none of the SDK's own retries */
+  readonly client?: LambdaClient | undefined;
+  /** @default the SDK's usual sources */
+  readonly region?: string | undefined;
+  /** @default the SDK's usual chain */
+  readonly credentials?: Credentials | undefined;
+  /** Where the Lambda API is, for example `http://localhost:3000`. @default the region's, or AWS_ENDPOINT_URL */
+  readonly endpoint?: string | undefined;
+  /** How long to wait for an answer; ms. @default 10000 */
+  readonly timeoutMs?: number | undefined;
 }
+
+/** Longer than a delivery takes at most (5 s, design D9), and than a cold start before it. */
+export const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** Publishes by invoking the `publish` function; the caller's role needs `lambda:InvokeFunction` on it. */
 export function lambdaTransport(options: LambdaTransportOptions): Transport {
+  const { functionName, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   let client = options.client;
   return {
     async send(request) {
       const { InvokeCommand, LambdaClient: Client } = await import('@aws-sdk/client-lambda');
-      client ??= new Client({});
+      client ??= new Client(clientConfig(options));
       const payload = Buffer.from(JSON.stringify(request));
-      let answer: { readonly Payload?: Uint8Array; readonly FunctionError?: string | undefined };
-      try {
-        answer = await client.send(
-          new InvokeCommand({ FunctionName: options.functionName, Payload: payload }),
-        );
-      } catch (cause) {
-        throw new PublishError('unreachable', `${options.functionName} could not be invoked`, {
-          retryable: true,
-          cause,
+      const command = new InvokeCommand({ FunctionName: functionName, Payload: payload });
+      const answer = await client
+        .send(command, { abortSignal: AbortSignal.timeout(timeoutMs) })
+        .catch((cause: unknown) => {
+          throw invokeFailure(cause, functionName);
         });
-      }
       if (answer.FunctionError !== undefined) {
-        throw new PublishError('unavailable', `${options.functionName} failed: ${answer.FunctionError}`, {
+        throw new PublishError('unavailable', `${functionName} failed: ${answer.FunctionError}`, {
           retryable: true,
         });
       }
@@ -48,17 +59,39 @@ export function lambdaTransport(options: LambdaTransportOptions): Transport {
   };
 }
 
-function parseResult(op: PublishRequestInput['op'], text: string): PublishResult {
-  let value: unknown;
+function clientConfig({ region, credentials, endpoint }: LambdaTransportOptions): LambdaClientConfig {
+  return {
+    // The emitter tries again by itself: two layers of retries would multiply.
+    maxAttempts: 1,
+    ...(region === undefined ? {} : { region }),
+    ...(credentials === undefined ? {} : { credentials }),
+    ...(endpoint === undefined ? {} : { endpoint }),
+  };
+}
+
+/** @throws PublishError where the text is no answer to such a request */
+export function parseResult(op: PublishRequestInput['op'], text: string): PublishResult {
+  const result = resultOf(op, text);
+  if (result !== undefined) return result;
+  // An answer cut short may be whole the next time; a whole one of another form will not change.
+  throw new PublishError('unavailable', 'the answer is not of the publish contract', {
+    retryable: parsedJson(text) === undefined,
+  });
+}
+
+/** The answer of the publish contract in a text; undefined where it is none. */
+export function resultOf(op: PublishRequestInput['op'], text: string): PublishResult | undefined {
+  const parsed = publishResultSchema.safeParse(parsedJson(text));
+  return parsed.success && answers(op, parsed.data) ? parsed.data : undefined;
+}
+
+function parsedJson(text: string): unknown {
   try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new PublishError('unavailable', 'the answer is not JSON', { retryable: true, cause });
+    return JSON.parse(text) as unknown;
+  } catch {
+    // Not JSON is no answer, which is what undefined says.
+    return undefined;
   }
-  const parsed = publishResultSchema.safeParse(value);
-  if (!parsed.success || !answers(op, parsed.data))
-    throw new PublishError('unavailable', 'the answer is not of the publish contract', { retryable: false });
-  return parsed.data;
 }
 
 /** An `emit` is answered with its report, everything else with a result. */
