@@ -407,6 +407,10 @@ describe('socket.data', () => {
     let running = 0;
     const script: Script = async (socket, key) => {
       if (key === 'read') return { ok: true, data: { ...socket.data } };
+      if (key === 'begin') {
+        Object.assign(socket.data, { one: false, two: false, three: false });
+        return undefined;
+      }
       running += 1;
       if (running === 2) bothRun();
       await both;
@@ -415,8 +419,9 @@ describe('socket.data', () => {
     };
     const at = await world({ applications: [lists(script)] });
     const ana = await Client.connect(at, 1);
+    await ana.emit('run', 'begin');
     await Promise.all([ana.emit('run', 'one'), ana.emit('run', 'two')]);
-    expect(await ana.ask('run', 'read')).toEqual({ ok: true, data: { one: true, two: true } });
+    expect(await ana.ask('run', 'read')).toEqual({ ok: true, data: { one: true, two: true, three: false } });
   });
 
   test('costs no write where nothing changed', async () => {

@@ -209,6 +209,21 @@ describe('a call that cannot be sent', () => {
     expect(transport.sent).toEqual([]);
   });
 
+  test.each([500, 1_000, 2_000, 3_000, 4_000, 6_000, 9_000, 13_000])(
+    'for arguments nested %i deep is told so, where they are not sent',
+    async (depth) => {
+      const { io, transport } = emitter();
+      const nested = JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`) as unknown;
+      try {
+        await io.emit('said', nested);
+        expect(transport.sent).toHaveLength(1);
+      } catch (error) {
+        expect(error).toBeInstanceOf(PayloadError);
+        expect(transport.sent).toEqual([]);
+      }
+    },
+  );
+
   test('is one byte over what can', async () => {
     const frame = (text: string, namespace = '') => `42${namespace}${JSON.stringify(['said', text])}`;
     const fits = (namespace: string) => 'x'.repeat(MAX_PACKET_BYTES - frame('', namespace).length);
