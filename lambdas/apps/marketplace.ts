@@ -2,7 +2,7 @@
 import * as z from 'zod/mini';
 import type { Settings } from '../bus/public.ts';
 import { MARKETPLACE_ROOMS, marketplaceEvents } from '../contract/marketplace.ts';
-import { defineApp, id, timestamp } from './define-app.ts';
+import { defineApp, id } from './define-app.ts';
 import { optionalJwt, requireIdentity, requireVendor } from './identity.ts';
 
 /** Asked before `join`, in the handler: what has to be proven depends on the deployment's identity mode. */
@@ -13,10 +13,7 @@ export const marketplace = defineApp({
   auth: optionalJwt(),
   origins: clientOrigins,
   rooms: { [MARKETPLACE_ROOMS.user]: ASKED_BEFORE, [MARKETPLACE_ROOMS.vendor]: ASKED_BEFORE },
-  serverEvents: {
-    ...marketplaceEvents,
-    error: z.object({ message: z.string(), code: z.string(), event: z.string(), timestamp: timestamp() }),
-  },
+  serverEvents: marketplaceEvents,
   clientEvents: {
     join: {
       payload: z.object({ type: z.enum(['user', 'vendor'], "must be 'user' or 'vendor'"), id: id() }),

@@ -2,15 +2,7 @@
 import * as z from 'zod/mini';
 import { type AppContext, BusError, type HttpAnswer, type Settings } from '../bus/public.ts';
 import { type ConnectionInfo, newMessageSchema, STOREFRONT_ROOMS } from '../contract/storefront.ts';
-import {
-  type AppSocket,
-  defineApp,
-  type EventSchemas,
-  type Id,
-  id,
-  type Namespace,
-  timestamp,
-} from './define-app.ts';
+import { type AppSocket, defineApp, type EventSchemas, type Id, id, type Namespace } from './define-app.ts';
 import {
   mayJoinConversation,
   optionalJwt,
@@ -39,7 +31,6 @@ const serverEvents = {
   'typing-start': typing,
   'typing-stop': typing,
   'new-message': newMessageSchema,
-  error: z.object({ message: z.string(), code: z.string(), event: z.string(), timestamp: timestamp() }),
 } satisfies EventSchemas;
 
 type StoreSocket = AppSocket<typeof serverEvents, TokenIdentity>;
