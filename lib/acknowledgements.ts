@@ -17,7 +17,14 @@ export interface Deployment {
 }
 
 /** What rule packs (cdk-nag: AwsSolutions, Serverless) find in a deployment that is so on purpose, and why. */
-export function acknowledgeFindings({ store, gateway, http, functions, heartbeat }: Deployment): void {
+export function acknowledgeFindings({
+  store,
+  gateway,
+  http,
+  events,
+  functions,
+  heartbeat,
+}: Deployment): void {
   Validations.of(store.bus).acknowledge({
     id: 'AwsSolutions-DDB3',
     reason: 'Every row expires and is about a live connection: there is nothing to restore.',
@@ -37,6 +44,13 @@ export function acknowledgeFindings({ store, gateway, http, functions, heartbeat
     id: 'AwsSolutions-APIG4',
     reason: 'Each application checks the callers of its own routes; publishing has IAM authorisation.',
   });
+  Validations.of(events.deadLetters).acknowledge(
+    ...['AwsSolutions-SQS3', 'Serverless-SQSRedrivePolicy'].map((id) => ({
+      id,
+      reason:
+        'It is the dead-letter queue, of a rule and of a function; nothing consumes it but an operator.',
+    })),
+  );
   Validations.of(functions).acknowledge(
     {
       id: 'Serverless-LambdaDLQ',

@@ -38,7 +38,10 @@ export interface BundleOptions {
 
 /** The built code of a deployment. */
 export interface Bundles {
-  /** Directory with `{function}.mjs` for every function, their shared chunks and source maps. */
+  /**
+   * Directory with `{function}.mjs` for every function, `applications.mjs`, which exports the definitions of the
+   * applications in it as `applications`, their shared chunks and source maps.
+   */
   readonly directory: string;
   /** The applications in it, as they were named. */
   readonly apps: readonly string[];
@@ -60,13 +63,19 @@ export async function buildBundles(options: BundleOptions): Promise<Bundles> {
   return { directory: options.directory, apps, eagerKilobytes: eagerKilobytes(result.metafile) };
 }
 
+/** The module that names the applications of a deployment (`lambdas/applications.d.ts`). */
+const APPLICATIONS = 'socketbus:applications';
+
 /** Nothing is written there: paths in the source maps start at it, so that equal code has equal bytes (and one asset). */
 const OUTPUT = 'dist';
 
 function buildOptions(root: string, applications: string) {
   return {
     absWorkingDir: root,
-    entryPoints: FUNCTION_NAMES.map((name) => join('lambdas', `${name}.ts`)),
+    entryPoints: [
+      ...FUNCTION_NAMES.map((name) => ({ in: join('lambdas', `${name}.ts`), out: name })),
+      { in: APPLICATIONS, out: 'applications' },
+    ],
     outdir: OUTPUT,
     outExtension: { '.js': '.mjs' },
     chunkNames: 'chunks/[name]-[hash]',

@@ -26,7 +26,8 @@ export const USAGE = `npm start -- [options]     runs the deployed stack on this
   --json-logs     print the functions' logs as they are
   --help          show this
 
-Settings come from the environment and from .env: JWT_SECRET, FRONTEND_URL, WS_PATH, DEBUG, DYNAMODB_ENDPOINT, …
+Settings come from the environment and from .env: JWT_SECRET, CLOUD_API_KEY, STORE_CORS, CLIENT_ORIGIN, FRONTEND_URL,
+IDENTITY (trusted or token), WS_PATH, DEBUG, DYNAMODB_ENDPOINT, … REDIS_HOST and REDIS_PORT are accepted and unused.
 `;
 
 const OPTIONS = {

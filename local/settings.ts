@@ -5,6 +5,8 @@ import { parseEnv } from 'node:util';
 import { type CommandLine, parsePort } from './command-line.ts';
 
 const DEFAULT_PORT = 3000;
+/** Where the pages of the applications are taken to be while they are developed. */
+const DEFAULT_ORIGIN = 'http://localhost:3000';
 
 export interface Settings {
   readonly port: number;
@@ -12,6 +14,8 @@ export interface Settings {
   /** Path of the front door, without a slash at the end. */
   readonly wsPath: string;
   readonly jwtSecret: string;
+  /** Whether ids that clients claim are believed. */
+  readonly trusting: boolean;
   /** What the synthesis gets as environment: everything but secrets of our own making. */
   readonly synthesis: Readonly<Record<string, string>>;
   /** What the stack answers secrets from. */
@@ -42,25 +46,40 @@ export function readSettings(
   { port, apps, stage }: Pick<CommandLine, 'port' | 'apps' | 'stage'>,
 ): Settings {
   const given = { ...nonEmpty(envFile), ...nonEmpty(environment) };
-  const synthesis = { IDENTITY: 'trusted', ...given, ...nonEmpty({ APPS: apps, STAGE: stage }) };
-  const jwtSecret = given.JWT_SECRET ?? randomBytes(32).toString('base64url');
+  const settings = { ...DEFAULTS, ...given, ...nonEmpty({ APPS: apps, STAGE: stage }) };
+  const secrets = {
+    JWT_SECRET: given.JWT_SECRET ?? randomBytes(32).toString('base64url'),
+    CLOUD_API_KEY: given.CLOUD_API_KEY ?? randomBytes(24).toString('base64url'),
+  };
   const wsPath = (given.WS_PATH ?? '/socket.io').replace(/\/$/, '');
   return {
     port: port ?? (given.PORT === undefined ? DEFAULT_PORT : parsePort('PORT', given.PORT)),
     debug: given.DEBUG !== undefined && !['false', '0'].includes(given.DEBUG),
     wsPath,
-    jwtSecret,
-    synthesis,
-    stack: { ...given, JWT_SECRET: jwtSecret, WS_PATH: wsPath },
+    jwtSecret: secrets.JWT_SECRET,
+    trusting: settings.IDENTITY === 'trusted',
+    synthesis: settings,
+    stack: { ...given, ...secrets, WS_PATH: wsPath },
     shown: [
-      shown('JWT_SECRET', given.JWT_SECRET && '(set)', jwtSecret, 'random, for this start only'),
+      shown('JWT_SECRET', given.JWT_SECRET && '(set)', secrets.JWT_SECRET, RANDOM),
+      shown('CLOUD_API_KEY', given.CLOUD_API_KEY && '(set)', secrets.CLOUD_API_KEY, RANDOM),
+      shown('STORE_CORS', given.STORE_CORS, DEFAULTS.STORE_CORS, 'default'),
+      shown(
+        'CLIENT_ORIGIN',
+        given.CLIENT_ORIGIN,
+        DEFAULTS.CLIENT_ORIGIN,
+        'local default; required when deployed',
+      ),
       shown('FRONTEND_URL', given.FRONTEND_URL, '-', 'no origin but those of the applications and this one'),
       shown('WS_PATH', given.WS_PATH, '/socket.io', 'default'),
-      shown('IDENTITY', given.IDENTITY, 'trusted', 'local default; token when deployed'),
+      shown('IDENTITY', given.IDENTITY, DEFAULTS.IDENTITY, 'local default; token when deployed'),
       shown('DEBUG', given.DEBUG, '-', 'off'),
     ],
   };
 }
+
+const RANDOM = 'random, for this start only';
+const DEFAULTS = { IDENTITY: 'trusted', STORE_CORS: DEFAULT_ORIGIN, CLIENT_ORIGIN: DEFAULT_ORIGIN };
 
 function shown(name: string, given: string | undefined, fallback: string, note: string) {
   return given === undefined ? { name, value: fallback, note } : { name, value: given, note: 'set' };

@@ -5,6 +5,7 @@ import type { LogEntry } from './host/invocation.ts';
 import { logLine } from './log-lines.ts';
 import { readEnvFile, readSettings, type Settings } from './settings.ts';
 import { type LocalStack, startStack } from './stack.ts';
+import { startupLines } from './startup-lines.ts';
 import { Synthesis, SynthesisError } from './synthesis.ts';
 import { TemplateError } from './template/errors.ts';
 import { developmentToken, welcome } from './welcome.ts';
@@ -23,6 +24,7 @@ async function main(): Promise<void> {
   const signals = new StopSignals();
   const stack = await start(settings, synthesis, options.jsonLogs);
   const stopped = signals.next();
+  for (const line of await startupLines(stack.deployment)) process.stdout.write(`${line}\n`);
   process.stdout.write(welcome(stack, settings, await developmentToken(settings.jwtSecret)));
   await stopped;
   process.stdout.write('stopping\n');

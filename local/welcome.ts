@@ -14,13 +14,14 @@ export function developmentToken(secret: string): Promise<string> {
 }
 
 /** The text under which a start is ready; its first line is fixed, so that scripts can wait for it. */
-export function welcome({ origin, deployment }: LocalStack, settings: Settings, token: string): string {
+export function welcome(stack: LocalStack, settings: Settings, token: string): string {
+  const { origin, deployment } = stack;
   const stage = deployment.webSocketApi?.stage ?? 'prod';
   const width = Math.max(...settings.shown.map(({ name }) => name.length));
   const shown = settings.shown.map(({ name, value, note }) => `  ${name.padEnd(width)}  ${value}  (${note})`);
   return `socketbus ready on ${origin}
 
-${shown.join('\n')}
+${shown.join('\n')}${settings.trusting ? WARNING : ''}
   also at ${origin.replace(/^http/, 'ws')}/${stage} (the API's own URL)
 
 A token for user 1, ana, good for 8 hours:
@@ -31,13 +32,27 @@ A client (watch-groups); run it in two terminals:
 
 ${clientScript(origin, settings.wsPath, token)}
 
-Publish to everybody in the group:
+Talk to it by hand:
 
-${publishCommand(origin)}
+${variables(stack, settings)}npm run smoke
+
+Publish to everybody in the group, by the command line, by HTTP signed with the local keys, or by Lambda's invoke API:
+
+${variables(stack, settings)}npm run publish -- --room ${ROOM} --event ${EVENT} --data '${JSON.stringify(DATA)}'
+
+${signedCommand(stack)}
+
+${invokeCommand(origin)}
 
 Ctrl-C stops it.
 `;
 }
+
+const WARNING = `
+
+  WARNING: identity is trusted, so claims are believed: any client may say that it is anybody. IDENTITY=token asks for
+  a proof.
+`;
 
 function clientScript(origin: string, wsPath: string, token: string): string {
   const path = wsPath === '/socket.io' ? '' : `path: '${wsPath}/', `;
@@ -54,7 +69,23 @@ socket.on('connected', () => {
 END`;
 }
 
-function publishCommand(origin: string): string {
-  const request = { op: 'emit', rooms: ['group:123'], event: 'notification', args: [{ message: 'hola' }] };
-  return `curl -s ${origin}/2015-03-31/functions/publish/invocations -d '${JSON.stringify(request)}'`;
+const ROOM = 'group:123';
+const EVENT = 'notification';
+const DATA = { message: 'hola' };
+const REQUEST = JSON.stringify({ op: 'emit', rooms: [ROOM], event: EVENT, args: [DATA] });
+
+/** What the tools of this package need to be told where it is not what they expect. */
+function variables({ origin }: LocalStack, { wsPath }: Settings): string {
+  const endpoint = origin === 'http://localhost:3000' ? '' : `SOCKETBUS_ENDPOINT=${origin} WS_URL=${origin} `;
+  return wsPath === '/socket.io' ? endpoint : `${endpoint}WS_PATH=${wsPath} `;
+}
+
+function signedCommand({ origin, deployment, credentials }: LocalStack): string {
+  const { accessKeyId, secretAccessKey } = credentials;
+  const signature = `--aws-sigv4 "aws:amz:${deployment.region}:execute-api" --user ${accessKeyId}:${secretAccessKey}`;
+  return `curl -s ${signature} -H 'content-type: application/json' -d '${REQUEST}' ${origin}/publish`;
+}
+
+function invokeCommand(origin: string): string {
+  return `curl -s ${origin}/2015-03-31/functions/publish/invocations -d '${REQUEST}'`;
 }

@@ -4,12 +4,13 @@ import { SignJWT } from 'jose';
 import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { watchGroupsOnly } from '../support/assembly.ts';
 import { heard, JWT_SECRET, startTestStack, type TestStack, token } from '../support/stack.ts';
 
 let bus: TestStack;
 let bystander: Socket;
 beforeAll(async () => {
-  bus = await startTestStack();
+  bus = await startTestStack({ assembly: watchGroupsOnly() });
   bystander = bus.client({ auth: { token: await token({ sub: '99', username: 'bystander' }) } });
   await heard(bystander, 'connected');
 });

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { watchGroupsOnly } from '../support/assembly.ts';
 import { heard, recorded, startTestStack, type TestStack, token } from '../support/stack.ts';
 
 const ISO = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
 
 let bus: TestStack;
 beforeAll(async () => {
-  bus = await startTestStack();
+  bus = await startTestStack({ assembly: watchGroupsOnly() });
 });
 afterAll(() => bus.close());
 

@@ -51,7 +51,7 @@ describe('the bundles', () => {
   it('have one module with a handler for every function', async () => {
     const bundles = await build();
     for (const name of FUNCTION_NAMES) {
-      expect(await run(bundles, name)).toEqual(['watch-groups']);
+      expect(await run(bundles, name)).toEqual([...BUILT_IN_APPLICATIONS]);
     }
   });
 
@@ -59,6 +59,13 @@ describe('the bundles', () => {
     expect(await run(await build(['./mine/two.ts']), 'message')).toEqual(['two', 'three']);
     const bundles = await build(['./mine/two.ts', 'watch-groups', join(root.directory, 'mine/one.ts')]);
     expect(await run(bundles, 'message')).toEqual(['two', 'three', 'watch-groups', 'one']);
+  });
+
+  it('have the definitions themselves in a module that runs nothing', async () => {
+    const { directory } = await build(['./mine/two.ts']);
+    const url = pathToFileURL(join(directory, 'applications.mjs')).href;
+    const { applications } = (await import(/* @vite-ignore */ url)) as { applications: unknown };
+    expect(applications).toEqual([{ name: 'two' }, { name: 'three' }]);
   });
 
   it('leave what is imported dynamically out of what is loaded eagerly', async () => {

@@ -1,10 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { completeConfiguration, ENVIRONMENT_NAMES, readConfiguration } from '../../lib/config.ts';
+import { BUILT_IN_APPLICATIONS } from '../../lambdas/contract/applications.ts';
+import {
+  completeConfiguration,
+  ENVIRONMENT_NAMES,
+  readApplications,
+  readConfiguration,
+} from '../../lib/config.ts';
 import { ConfigurationError } from '../../lib/errors.ts';
 import { REPOSITORY } from '../support/synthesis.ts';
 
 const read = (environment: Record<string, string>, context: Record<string, unknown> = {}) =>
   readConfiguration({ environment, context, directory: REPOSITORY });
+
+/** What the default applications cannot do without. */
+const needed = { CLIENT_ORIGIN: 'https://market.example' };
 
 function issuesOf(act: () => unknown) {
   try {
@@ -17,9 +26,10 @@ function issuesOf(act: () => unknown) {
 }
 
 describe('the configuration', () => {
-  it('is complete with nothing set', () => {
-    expect(read({})).toEqual({
-      apps: ['watch-groups'],
+  it('is complete with nothing set but what an application requires', () => {
+    expect(read(needed)).toEqual({
+      apps: ['storefront-chat', 'clinic-chat', 'order-sync', 'watch-groups', 'marketplace'],
+      clientOrigin: ['https://market.example'],
       stage: 'prod',
       pingIntervalMinutes: 4,
       pingTimeoutMinutes: 2,
@@ -74,7 +84,7 @@ describe('the configuration', () => {
 
   it('takes typed values and texts from the context', () => {
     const context = { pingIntervalMinutes: 1, pingTimeoutMinutes: '3', trackPongs: false, origins: ['*'] };
-    expect(read({}, context)).toMatchObject({
+    expect(read(needed, context)).toMatchObject({
       pingIntervalMinutes: 1,
       pingTimeoutMinutes: 3,
       trackPongs: false,
@@ -84,8 +94,8 @@ describe('the configuration', () => {
 
   it('prefers the environment to the context, unless the variable is empty', () => {
     const context = { stage: 'remembered' };
-    expect(read({ STAGE: 'told' }, context).stage).toBe('told');
-    expect(read({ STAGE: ' ' }, context).stage).toBe('remembered');
+    expect(read({ ...needed, STAGE: 'told' }, context).stage).toBe('told');
+    expect(read({ ...needed, STAGE: ' ' }, context).stage).toBe('remembered');
   });
 
   it('reports every wrong value at once, named as it was given', () => {
@@ -119,7 +129,7 @@ describe('the configuration', () => {
   });
 
   it('puts one line for each wrong value into the message', () => {
-    const act = () => read({ STAGE: 'a b', IDENTITY: 'anyone' });
+    const act = () => read({ ...needed, STAGE: 'a b', IDENTITY: 'anyone' });
     expect(act).toThrow(
       /^Invalid configuration:\n {2}STAGE: .*\n {2}IDENTITY: must be token or trusted, not "anyone"$/,
     );
@@ -135,7 +145,7 @@ describe('the configuration', () => {
     ['four', false],
     ['NaN', false],
   ])('asked for a ping every %s minutes, says %s', (minutes, accepted) => {
-    const act = () => read({ PING_INTERVAL_MINUTES: minutes });
+    const act = () => read({ ...needed, PING_INTERVAL_MINUTES: minutes });
     if (accepted) expect(act().pingIntervalMinutes).toBe(Number(minutes));
     else expect(act).toThrow(ConfigurationError);
   });
@@ -146,7 +156,7 @@ describe('the configuration', () => {
     ['0', false],
     ['false', false],
   ])('takes DEBUG=%s for %s', (value, on) => {
-    expect(read({ DEBUG: value }).debug).toBe(on);
+    expect(read({ ...needed, DEBUG: value }).debug).toBe(on);
   });
 
   it('accepts a module path from the directory it was given in', () => {
@@ -173,7 +183,7 @@ describe('the configuration', () => {
       'cli-telemetry': false,
       team: 'blue',
     };
-    expect(issuesOf(() => read({}, context))).toEqual([
+    expect(issuesOf(() => read(needed, context))).toEqual([
       {
         name: 'context ping-interval-minutes',
         message: 'is no setting; did you mean pingIntervalMinutes?',
@@ -184,11 +194,55 @@ describe('the configuration', () => {
   });
 
   it('is checked the same way when it is given in code', () => {
-    expect(completeConfiguration({ stage: undefined, identity: 'trusted' })).toEqual(
-      read({ IDENTITY: 'trusted' }),
+    const clientOrigin = ['https://market.example'];
+    expect(completeConfiguration({ stage: undefined, identity: 'trusted', clientOrigin })).toEqual(
+      read({ ...needed, IDENTITY: 'trusted' }),
     );
-    expect(issuesOf(() => completeConfiguration({ pingIntervalMinutes: 20 }))).toEqual([
+    expect(issuesOf(() => completeConfiguration({ pingIntervalMinutes: 20, clientOrigin }))).toEqual([
       { name: 'pingIntervalMinutes', message: 'must be a whole number from 1 to 8, not 20' },
     ]);
+  });
+
+  it('requires the origin of the pages of marketplace where it is among the applications, and only there', () => {
+    const issue = { name: 'CLIENT_ORIGIN', message: expect.stringContaining('is required by marketplace') };
+    expect(issuesOf(() => read({}))).toEqual([issue]);
+    expect(issuesOf(() => read({ APPS: 'watch-groups, marketplace' }))).toEqual([issue]);
+    expect(issuesOf(() => read({ CLIENT_ORIGIN: ',' }))).toMatchObject([{ name: 'CLIENT_ORIGIN' }]);
+    expect(issuesOf(() => completeConfiguration({}))).toEqual([{ ...issue, name: 'clientOrigin' }]);
+    const others = BUILT_IN_APPLICATIONS.filter((app) => app !== 'marketplace');
+    expect(read({ APPS: others.join(',') }).apps).toEqual(others);
+  });
+
+  it('tells what is missing together with what is wrong', () => {
+    expect(issuesOf(() => read({ STAGE: 'a b' })).map(({ name }) => name)).toEqual([
+      'STAGE',
+      'CLIENT_ORIGIN',
+    ]);
+  });
+
+  it.each([
+    ['https://shop.example, http://localhost:8000', ['https://shop.example', 'http://localhost:8000']],
+    ['*', ['*']],
+    [',', undefined],
+    ['shop.example', undefined],
+    ['https://shop.example/', undefined],
+    ['https://shop.example https://other.example', undefined],
+  ])('takes STORE_CORS=%j for %j', (value, origins) => {
+    const act = () => read({ ...needed, STORE_CORS: value }).storeCors;
+    if (origins === undefined) expect(act).toThrow(/STORE_CORS: must /);
+    else expect(act()).toEqual(origins);
+  });
+
+  it('does not mind a Redis that nobody needs', () => {
+    expect(read({ ...needed, REDIS_HOST: 'localhost', REDIS_PORT: '6379' })).toEqual(read(needed));
+    expect(read(needed, { redisHost: 'localhost', redisPort: 6379 })).toEqual(read(needed));
+  });
+
+  it('is read for a build as far as the applications go', () => {
+    const applications = (environment: Record<string, string>) =>
+      readApplications({ environment, context: {}, directory: REPOSITORY });
+    expect(applications({ STAGE: 'a b' })).toEqual([...BUILT_IN_APPLICATIONS]);
+    expect(applications({ APPS: 'clinic-chat' })).toEqual(['clinic-chat']);
+    expect(issuesOf(() => applications({ APPS: 'nope' }))).toMatchObject([{ name: 'APPS' }]);
   });
 });

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { FunctionName } from '../../lambdas/contract/environment.ts';
-import { assembly, type TemplateJson, template } from '../support/assembly.ts';
+import { secretsOf } from '../../lib/grants.ts';
+import { assembly, type TemplateJson, template, watchGroupsOnly } from '../support/assembly.ts';
 
 interface Statement {
   readonly Effect: string;
@@ -27,6 +28,7 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
     'own logs': LOGS,
     bus: ['dynamodb:ConditionCheckItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
     'secret socketbus/JWT_SECRET': SECRET,
+    'secret socketbus/CLOUD_API_KEY': SECRET,
     'function open': ['lambda:InvokeFunction'],
   },
   open: {
@@ -49,6 +51,8 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
     'DELETE connections': CONNECTIONS,
     'GET connections': CONNECTIONS,
     'secret socketbus/JWT_SECRET': SECRET,
+    'secret socketbus/CLOUD_API_KEY': SECRET,
+    'event bus': ['events:PutEvents'],
   },
   disconnect: {
     'own logs': LOGS,
@@ -64,6 +68,7 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
     'POST connections': CONNECTIONS,
     'DELETE connections': CONNECTIONS,
     'GET connections': CONNECTIONS,
+    'dead letters': ['sqs:GetQueueAttributes', 'sqs:GetQueueUrl', 'sqs:SendMessage'],
   },
   sweep: {
     'own logs': LOGS,
@@ -75,10 +80,12 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
   },
   http: {
     'own logs': LOGS,
-    bus: READ,
+    bus: TABLE,
     apps: TABLE,
     'POST connections': CONNECTIONS,
+    'DELETE connections': CONNECTIONS,
     'secret socketbus/JWT_SECRET': SECRET,
+    'secret socketbus/CLOUD_API_KEY': SECRET,
   },
 };
 
@@ -106,6 +113,8 @@ function nameOf(resource: unknown, name: string): string {
   if (target?.Type === 'AWS::Lambda::Function')
     return `function ${String(target.Properties.Handler).split('.')[0]}`;
   if (target?.Type === 'AWS::DynamoDB::Table') return target.DeletionPolicy === 'Retain' ? 'apps' : 'bus';
+  if (target?.Type === 'AWS::Events::EventBus') return 'event bus';
+  if (target?.Type === 'AWS::SQS::Queue') return 'dead letters';
   if (target?.Type === 'AWS::Logs::LogGroup') return ownsLogs(name, id) ? 'own logs' : 'logs of others';
   return `unknown ${text}`;
 }
@@ -165,5 +174,22 @@ describe('the role of each function', () => {
         expect([Resource].flat()).not.toContain('*');
       }
     }
+  });
+});
+
+describe('the secrets of a deployment', () => {
+  it.each([
+    ['order-sync', ['CLOUD_API_KEY']],
+    ['watch-groups', ['JWT_SECRET']],
+    ['./mine.ts', ['JWT_SECRET']],
+    ['order-sync,clinic-chat', ['JWT_SECRET', 'CLOUD_API_KEY']],
+  ])('are those of its applications: %s', (apps, secrets) => {
+    expect(secretsOf(apps.split(','))).toEqual(secrets);
+  });
+
+  it('that no application needs are read by no role', async () => {
+    const text = JSON.stringify(await template(watchGroupsOnly()));
+    expect(text).toContain(':secret:socketbus/JWT_SECRET-');
+    expect(text).not.toContain('CLOUD_API_KEY');
   });
 });

@@ -46,6 +46,7 @@ describe('SocketBus', () => {
     found.resourceCountIs('AWS::Lambda::Function', 7);
     found.resourceCountIs('AWS::DynamoDB::Table', 2);
     found.resourceCountIs('AWS::ApiGatewayV2::Api', 2);
+    found.resourceCountIs('AWS::Events::EventBus', 1);
     expect(bus.configuration).toMatchObject({ stage: 'prod', identity: 'token', pingIntervalMinutes: 4 });
   });
 

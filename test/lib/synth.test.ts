@@ -5,19 +5,19 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { assembly } from '../support/assembly.ts';
-import { REPOSITORY } from '../support/synthesis.ts';
+import { REPOSITORY, SETTINGS, type Settings } from '../support/synthesis.ts';
 
 let home: string;
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'socketbus-home-'));
-  await cdkSynth('cdk.out', { FRONTEND_URL: 'https://app.example' });
+  await cdkSynth('cdk.out', SETTINGS);
 }, 60_000);
 
 afterAll(() => rm(home, { recursive: true, force: true }));
 
 /** `npx cdk synth` as somebody without an AWS account, a configuration or a network would run it. */
-function cdkSynth(output: string, settings: Record<string, string>, ...options: string[]) {
+function cdkSynth(output: string, settings: Settings, ...options: string[]) {
   const { PATH = '' } = process.env;
   const env = { PATH, HOME: home, ...settings };
   return promisify(execFile)('npx', ['cdk', 'synth', '--quiet', '--output', join(home, output), ...options], {
@@ -27,7 +27,7 @@ function cdkSynth(output: string, settings: Record<string, string>, ...options: 
 }
 
 describe('npx cdk synth', () => {
-  it('works in an empty environment, and its validation finds no error', async () => {
+  it('works without an account or a network, and its validation finds no error', async () => {
     const report = JSON.parse(await readFile(join(home, 'cdk.out', 'validation-report.json'), 'utf8')) as {
       pluginReports: { violations?: { severity?: string }[] }[];
     };
@@ -49,8 +49,15 @@ describe('npx cdk synth', () => {
   });
 
   it('takes settings from the context', { timeout: 60_000 }, async () => {
-    await cdkSynth('other.out', {}, '--no-validation', '-c', 'stage=gamma');
+    await cdkSynth('other.out', SETTINGS, '--no-validation', '-c', 'stage=gamma');
     const template = await readFile(join(home, 'other.out', 'Socketbus.template.json'), 'utf8');
     expect(template).toContain('"StageName": "gamma"');
+  });
+
+  it('fails and names CLIENT_ORIGIN where marketplace is deployed without', { timeout: 60_000 }, async () => {
+    await expect(cdkSynth('failed.out', {}, '--no-validation')).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('  CLIENT_ORIGIN: is required by marketplace'),
+    });
   });
 });

@@ -1,8 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { BUILT_IN_APPLICATIONS } from '../../lambdas/contract/applications.ts';
 import { environmentSchema, FUNCTION_NAMES } from '../../lambdas/contract/environment.ts';
+import {
+  FORWARD_DETAIL_TYPE,
+  FORWARD_SOURCE,
+  PUBLISH_DETAIL_TYPE,
+  PUBLISH_SOURCE,
+} from '../../lambdas/contract/event-bridge.ts';
+import { matchesPattern, parseEventPattern } from '../../local/template/event-pattern.ts';
 import { assembly, type ResourceJson, synthesise, type TemplateJson, template } from '../support/assembly.ts';
+import { SETTINGS } from '../support/synthesis.ts';
 
 let deployed: TemplateJson;
 
@@ -112,7 +121,10 @@ describe('the functions', () => {
 
   it('retry an open packet twice, for as long as Lambda must keep it and no longer', () => {
     const [id] = functionNamed('open');
-    const [, config] = only('AWS::Lambda::EventInvokeConfig', () => true);
+    const [, config] = only(
+      'AWS::Lambda::EventInvokeConfig',
+      ({ FunctionName }) => JSON.stringify(FunctionName) === JSON.stringify({ Ref: id }),
+    );
     expect(config.Properties).toMatchObject({
       FunctionName: { Ref: id },
       MaximumRetryAttempts: 2,
@@ -131,6 +143,7 @@ describe('the functions', () => {
     ]);
     expect(environmentSchema.safeParse(Object.fromEntries(resolved)).error).toBeUndefined();
     expect('OPEN_FUNCTION' in Variables).toBe(name === 'connect');
+    expect('EVENT_BUS' in Variables).toBe(name === 'message');
   });
 
   it('know their callback URL, their own origin and the settings', () => {
@@ -147,9 +160,8 @@ describe('the functions', () => {
     expect(Variables).toMatchObject({
       CALLBACK_URL: { 'Fn::Join': ['', ['https://', ...host, '/prod']] },
       ORIGINS: { 'Fn::GetAtt': [httpApi, 'ApiEndpoint'] },
-      APPS: 'watch-groups',
-      IDENTITY: 'trusted',
-      FRONTEND_URL: 'https://app.example',
+      APPS: BUILT_IN_APPLICATIONS.join(','),
+      ...SETTINGS,
       WS_PATH: '/socket.io',
       OPEN_FUNCTION: { Ref: functionNamed('open')[0] },
       POWERTOOLS_LOG_LEVEL: 'INFO',
@@ -211,7 +223,7 @@ describe('the tables', () => {
 
 describe('the heartbeat', () => {
   it('sweeps once a minute and does not repeat a failed tick', () => {
-    const [, rule] = only('AWS::Events::Rule', () => true);
+    const [, rule] = only('AWS::Events::Rule', ({ ScheduleExpression }) => ScheduleExpression !== undefined);
     expect(rule.Properties).toMatchObject({
       ScheduleExpression: 'rate(1 minute)',
       State: 'ENABLED',
@@ -225,11 +237,65 @@ describe('the heartbeat', () => {
   });
 });
 
+describe('the event bus', () => {
+  const publishRule = () =>
+    only('AWS::Events::Rule', ({ EventPattern }) => EventPattern !== undefined)[1].Properties;
+  const ofBus = () => all('AWS::Events::EventBus')[0]![0];
+
+  it('is the deployment’s own, and message puts its events there', () => {
+    expect(all('AWS::Events::EventBus')).toHaveLength(1);
+    const { Variables } = functionNamed('message')[1].Properties.Environment as { Variables: object };
+    expect(Variables).toMatchObject({ EVENT_BUS: { Ref: ofBus() } });
+    expect(deployed.Outputs.EventBusName?.Value).toEqual({ Ref: ofBus() });
+  });
+
+  it('has a rule that sends publish requests to publish, and what that gives up to one queue', () => {
+    const [queue] = only('AWS::SQS::Queue', () => true);
+    const deadLetters = { 'Fn::GetAtt': [queue, 'Arn'] };
+    expect(publishRule()).toMatchObject({
+      EventBusName: { Ref: ofBus() },
+      EventPattern: { source: ['socketbus.publish'], 'detail-type': ['Publish Request'] },
+      State: 'ENABLED',
+      Targets: [
+        {
+          Arn: { 'Fn::GetAtt': [functionNamed('publish')[0], 'Arn'] },
+          DeadLetterConfig: { Arn: deadLetters },
+          RetryPolicy: { MaximumEventAgeInSeconds: 3600 },
+        },
+      ],
+    });
+    const [, config] = only(
+      'AWS::Lambda::EventInvokeConfig',
+      ({ DestinationConfig }) => DestinationConfig !== undefined,
+    );
+    expect(config.Properties).toMatchObject({
+      FunctionName: { Ref: functionNamed('publish')[0] },
+      DestinationConfig: { OnFailure: { Destination: deadLetters } },
+    });
+  });
+
+  it('lets nothing that goes out come back in', () => {
+    const rules = all('AWS::Events::Rule').filter(
+      ([, { Properties }]) => Properties.EventPattern !== undefined,
+    );
+    const outgoing = { source: FORWARD_SOURCE, 'detail-type': FORWARD_DETAIL_TYPE, detail: { op: 'emit' } };
+    const incoming = { source: PUBLISH_SOURCE, 'detail-type': PUBLISH_DETAIL_TYPE, detail: {} };
+    for (const [id, { Properties }] of rules) {
+      const pattern = parseEventPattern(Properties.EventPattern, id);
+      expect(matchesPattern(pattern, outgoing)).toBe(false);
+      expect(matchesPattern(pattern, incoming)).toBe(true);
+      expect(matchesPattern(pattern, { ...incoming, source: FORWARD_SOURCE })).toBe(false);
+      expect(matchesPattern(pattern, { ...outgoing, source: PUBLISH_SOURCE })).toBe(false);
+    }
+  });
+});
+
 describe('the outputs', () => {
   it('are what clients, backends and operators need to know', () => {
     expect(Object.keys(deployed.Outputs).sort()).toEqual([
       'AppsTableName',
       'BusTableName',
+      'EventBusName',
       'HttpUrl',
       'PublishFunctionName',
       'PublishUrl',
@@ -245,6 +311,8 @@ describe('other settings', { timeout: 60_000 }, () => {
   it('reach the template, and no secret does though it is in the environment', async () => {
     const secret = 'b7f1c2-never-in-a-template';
     const directory = await synthesise({
+      ...SETTINGS,
+      IDENTITY: '',
       JWT_SECRET: secret,
       CLOUD_API_KEY: secret,
       STAGE: 'beta',
@@ -275,7 +343,7 @@ describe('other settings', { timeout: 60_000 }, () => {
   });
 
   it('stop the synthesis with one line each when they are wrong', async () => {
-    const refused = synthesise({ STAGE: 'a b', IDENTITY: 'anyone' });
+    const refused = synthesise({ ...SETTINGS, STAGE: 'a b', IDENTITY: 'anyone' });
     await expect(refused).rejects.toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^Invalid configuration:\n {2}STAGE: .*\n {2}IDENTITY: .*\n$/),

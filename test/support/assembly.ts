@@ -16,9 +16,14 @@ export interface ResourceJson {
   readonly UpdateReplacePolicy?: string;
 }
 
-/** Directory of the assembly that was synthesised once for all tests: `watch-groups`, trusted identities. */
+/** Directory of the assembly that was synthesised once for all tests: all five applications, trusted identities. */
 export function assembly(): string {
   return inject('assembly');
+}
+
+/** The same with `watch-groups` alone. */
+export function watchGroupsOnly(): string {
+  return inject('watchGroupsOnly');
 }
 
 /** Synthesises with other settings, given as environment variables; resolves to the assembly's directory. */

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { BUILT_IN_APPLICATIONS } from '../../lambdas/contract/applications.ts';
 import { FUNCTION_NAMES } from '../../lambdas/contract/environment.ts';
 
 /** A stand-in for this package: a directory with `lambdas/`, whose functions are as small as functions get. */
@@ -21,7 +22,7 @@ export async function fixtureRoot(
   };
   await write(
     'lambdas/apps/registry.ts',
-    "export const builtIns = { 'watch-groups': { name: 'watch-groups' } };",
+    `export const builtIns = ${JSON.stringify(Object.fromEntries(BUILT_IN_APPLICATIONS.map((name) => [name, { name }])))};`,
   );
   await Promise.all(FUNCTION_NAMES.map((name) => write(`lambdas/${name}.ts`, body)));
   return { directory, write, remove: () => rm(directory, { recursive: true, force: true }) };

@@ -6,6 +6,8 @@ import { assembly } from './assembly.ts';
 
 export const JWT_SECRET = 'a secret for tests only, long enough for HS256';
 
+export const CLOUD_API_KEY = 'an API key for tests only';
+
 export interface TestStack {
   readonly stack: LocalStack;
   /** Every line that the functions wrote. */
@@ -15,12 +17,13 @@ export interface TestStack {
   close(): Promise<void>;
 }
 
+/** Runs the shared assembly, all five applications, or the one that is given. */
 export async function startTestStack(options: Partial<StackOptions> = {}): Promise<TestStack> {
   const logs: string[] = [];
   const stack = await startStack({
     assembly: assembly(),
     schedule: false,
-    settings: { JWT_SECRET },
+    settings: { JWT_SECRET, CLOUD_API_KEY },
     log: (entry) => logs.push(JSON.stringify(entry)),
     ...options,
   });

@@ -6,6 +6,14 @@ export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 
 export type Settings = Readonly<Record<string, string>>;
 
+/** Those of the shared assemblies; which applications there are is left to the default, all five. */
+export const SETTINGS: Settings = {
+  IDENTITY: 'trusted',
+  FRONTEND_URL: 'https://app.example',
+  STORE_CORS: 'https://shop.example,http://localhost:8000',
+  CLIENT_ORIGIN: 'https://market.example',
+};
+
 /**
  * Runs the CDK app as the local stack does, with these settings and nothing else of this process's environment.
  *
