@@ -4,6 +4,7 @@ import { ProtocolError } from '../protocol/protocol-error.ts';
 import { decodeSocketPacket, PacketType, type SocketPacket } from '../protocol/socket-packet.ts';
 import type { Acknowledgement, Application, ClientEvent } from './application.ts';
 import { appContext, type Bus } from './context.ts';
+import { deliver } from './delivery.ts';
 import { asBusError, BusError } from './errors.ts';
 import { slotOf } from './heartbeat.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -58,6 +59,24 @@ export class Messages {
   }
 
   async #message(connectionId: string, packet: SocketPacket): Promise<void> {
+    try {
+      await this.#route(connectionId, packet);
+    } catch (error) {
+      if (error instanceof ProtocolError) throw error;
+      this.#bus.log.error('a packet could not be handled', { connectionId, type: packet.type, error });
+      await this.#answerFailure(connectionId, packet);
+    }
+  }
+
+  /** What failed before an application could answer for it: nobody is left waiting (design D3). */
+  async #answerFailure(connectionId: string, packet: SocketPacket): Promise<void> {
+    // Without a reply the client would wait until it is closed as silent; closed now, it comes back at once.
+    if (packet.type === PacketType.CONNECT) return this.#lifecycle.close(connectionId);
+    if (packet.type !== PacketType.EVENT || packet.id === undefined) return;
+    await deliver(this.#bus, connectionId, ackFrames(packet.namespace, packet.id, [INTERNAL]));
+  }
+
+  async #route(connectionId: string, packet: SocketPacket): Promise<void> {
     const connection = await this.#bus.store.connection(connectionId);
     if (connection === undefined || !connection.open) return;
     if (packet.type === PacketType.CONNECT) return this.#connect(connection, packet);
@@ -110,9 +129,19 @@ export class Messages {
     const [event, payload] = eventArguments(packet);
     const acknowledgement = await this.#run(session, event, payload);
     if (packet.id !== undefined && !session.ended) {
-      await session.emitSelf(ackFrames(packet.namespace, packet.id, [acknowledgement]));
+      await session.emitSelf(this.#acknowledgement(packet.namespace, packet.id, event, acknowledgement));
     }
     await this.#lifecycle.reap(session.gone);
+  }
+
+  /** An answer that is no JSON, or too large to be posted, is the application's failure. */
+  #acknowledgement(namespace: string, id: number, event: string, answer: Acknowledgement): string[] {
+    try {
+      return ackFrames(namespace, id, [answer]);
+    } catch (error) {
+      this.#bus.log.error('an acknowledgement could not be encoded', { event, error });
+      return ackFrames(namespace, id, [INTERNAL]);
+    }
   }
 
   /** The socket of an event. A frame on a pending socket proves that its CONNECT reply arrived. */
@@ -188,6 +217,8 @@ export class Messages {
     }
   }
 }
+
+const INTERNAL = refusal(asBusError(undefined));
 
 function refusal(error: BusError): Acknowledgement {
   const { code, message, field } = error;

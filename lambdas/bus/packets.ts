@@ -3,9 +3,13 @@ import { MAX_PACKET_BYTES } from '../contract/publish.ts';
 import { PacketType, socketFrames } from '../protocol/socket-packet.ts';
 import { invalidPayload } from './errors.ts';
 
+/** What a client's parser takes (socket.io-parser, `maxAttachments`); more would drop the client. */
+const MAX_ATTACHMENTS = 10;
+
 /**
  * An event's frames.
- * @throws BusError `invalid_payload` where a frame exceeds 128 KB, which API Gateway would refuse with 413.
+ * @throws BusError `invalid_payload` where a frame exceeds 128 KB, which API Gateway would refuse with 413, or where
+ *   there are more binary values than a client takes.
  */
 export function eventFrames(namespace: string, event: string, args: readonly unknown[]): string[] {
   const frames = socketFrames({ type: PacketType.EVENT, namespace, data: [event, ...args] });
@@ -40,6 +44,12 @@ function single(packet: Parameters<typeof socketFrames>[0]): string {
 }
 
 function checkSize(frames: readonly string[]): void {
+  if (frames.length > 1 + MAX_ATTACHMENTS) {
+    throw invalidPayload(
+      `the packet holds ${frames.length - 1} binary values, more than ${MAX_ATTACHMENTS}`,
+      'args',
+    );
+  }
   for (const frame of frames) {
     const bytes = Buffer.byteLength(frame);
     if (bytes > MAX_PACKET_BYTES) {

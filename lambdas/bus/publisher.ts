@@ -174,8 +174,8 @@ function argumentsOf<T>(parse: () => T): T {
     return parse();
   } catch (error) {
     if (!(error instanceof BusError)) throw error;
-    const field = error.field === undefined ? 'args' : `args${error.field}`;
-    throw invalidPayload(`args${error.message}`, field);
+    if (error.field === undefined) throw invalidPayload(`args: ${error.message}`, 'args');
+    throw invalidPayload(`args${error.message}`, `args${error.field}`);
   }
 }
 

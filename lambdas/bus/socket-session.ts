@@ -74,7 +74,7 @@ export class SocketSession {
   }
 
   async join(rooms: readonly string[]): Promise<void> {
-    const fresh = rooms.filter((room) => this.#record.rooms[room] === undefined);
+    const fresh = [...new Set(rooms)].filter((room) => !Object.hasOwn(this.#record.rooms, room));
     if (fresh.length === 0) return;
     const { clock, store } = this.bus;
     const at = clock.now();
@@ -89,7 +89,7 @@ export class SocketSession {
   }
 
   async leave(rooms: readonly string[]): Promise<void> {
-    const left = rooms.filter((room) => this.#record.rooms[room] !== undefined);
+    const left = [...new Set(rooms)].filter((room) => Object.hasOwn(this.#record.rooms, room));
     if (left.length === 0) return;
     await this.bus.store.leave(this.ref, left);
     const stayed = Object.entries(this.#record.rooms).filter(([room]) => !left.includes(room));
