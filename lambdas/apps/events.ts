@@ -11,12 +11,20 @@
  */
 import type { BusError, Schema } from '../bus/public.ts';
 import type { BuiltInApplication } from '../contract/applications.ts';
+import type { clinicChat } from './clinic-chat.ts';
 import type { App } from './define-app.ts';
+import type { marketplace } from './marketplace.ts';
+import type { orderSync } from './order-sync.ts';
+import type { storefrontChat } from './storefront-chat.ts';
 import type { watchGroups } from './watch-groups.ts';
 
 /** The built-in applications by name. */
 export interface BuiltIns {
+  readonly 'storefront-chat': typeof storefrontChat;
+  readonly 'clinic-chat': typeof clinicChat;
+  readonly 'order-sync': typeof orderSync;
   readonly 'watch-groups': typeof watchGroups;
+  readonly marketplace: typeof marketplace;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: schemas of any payload, in either direction
