@@ -11,6 +11,7 @@ import { OPENING_BACKOFF_MS, postUntil, retryUndelivered } from './delivery.ts';
 import { asBusError } from './errors.ts';
 import {
   CONNECT_TIMEOUT_MS,
+  MAX_CONNECTION_MS,
   MINUTE_MS,
   OPENING_MS,
   RECYCLE_FROM_MS,
@@ -120,8 +121,10 @@ export class Lifecycle implements SocketEnder {
     if (verdict.kind === 'expelled') return this.#expel(socket, verdict);
     const { connectionId } = socket;
     const due: Due[] = [{ kind: 'pending', at: now + CONNECT_TIMEOUT_MS, connectionId, socket }];
-    if (verdict.expiresAt !== undefined)
+    // No connection outlives two hours: what expires later needs no row.
+    if (verdict.expiresAt !== undefined && verdict.expiresAt <= connection.connectedAt + MAX_CONNECTION_MS) {
       due.push({ kind: 'expiry', at: verdict.expiresAt, connectionId, socket });
+    }
     const outcome = await this.#onceFree(() => this.#bus.store.connectSocket(socket, due));
     if (outcome === 'occupied') return 'violation';
     if (outcome === 'closed') return 'done';

@@ -81,10 +81,13 @@ function refuseOverlap(one: Application, other: Application): void {
       throw new ApplicationError(`${one.name} and ${other.name} both handle ${event} on ${one.namespace}`);
     }
   }
+  // A longer prefix would take rooms away from the owner of the shorter one.
   for (const prefix of Object.keys(one.rooms)) {
-    if (Object.hasOwn(other.rooms, prefix)) {
+    for (const taken of Object.keys(other.rooms)) {
+      if (!prefix.startsWith(taken) && !taken.startsWith(prefix)) continue;
+      const rooms = prefix.length > taken.length ? prefix : taken;
       throw new ApplicationError(
-        `${one.name} and ${other.name} both own the rooms ${prefix}* on ${one.namespace}`,
+        `${one.name} and ${other.name} both own the rooms ${rooms}* on ${one.namespace}`,
       );
     }
   }

@@ -24,12 +24,16 @@ export function socketFrames(packet: SocketPacket): string[] {
     nsp: packet.namespace,
     ...(packet.data === undefined ? {} : { data: packet.data }),
     ...(packet.id === undefined ? {} : { id: packet.id }),
-  } as Packet) as readonly (string | Uint8Array)[];
+  } as Packet) as readonly (string | Uint8Array | ArrayBuffer)[];
   return encoded.map((part) =>
-    typeof part === 'string'
-      ? `4${part}`
-      : `b${Buffer.from(part.buffer, part.byteOffset, part.byteLength).toString('base64')}`,
+    typeof part === 'string' ? `4${part}` : `b${bytesOf(part).toString('base64')}`,
   );
+}
+
+function bytesOf(part: Uint8Array | ArrayBuffer): Buffer {
+  return part instanceof ArrayBuffer
+    ? Buffer.from(part)
+    : Buffer.from(part.buffer, part.byteOffset, part.byteLength);
 }
 
 /**

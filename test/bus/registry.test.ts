@@ -28,6 +28,13 @@ describe('applications that do not fit together are refused', () => {
     );
   });
 
+  test.each([
+    ['x:', 'x:y:'],
+    ['x:y:', 'x:'],
+  ])('where %j would take rooms from %j, or give them away', (one, other) => {
+    expect(() => new Registry([owns('a', one), owns('b', other)])).toThrow(/both own the rooms x:y:\*/);
+  });
+
   test('but not where they live on different namespaces', () => {
     const [one, two] = [listens('a', 'e', '/one'), listens('b', 'e', '/two')];
     const registry = new Registry([one, two, owns('c', 'x:', '/one'), owns('d', 'x:', '/two')]);
@@ -39,7 +46,7 @@ describe('applications that do not fit together are refused', () => {
 
 describe('a registry finds', () => {
   const lists = owns('lists', 'list:');
-  const shared = owns('shared', 'list:shared:', '/', true);
+  const shared = owns('shared', 'shared:', '/', true);
   const other = owns('other', 'x:', '/other');
   const registry = new Registry([lists, shared, other]);
 
@@ -55,7 +62,8 @@ describe('a registry finds', () => {
     ['list:1', lists],
     ['list:', lists],
     ['list:share', lists],
-    ['list:shared:1', shared],
+    ['list:shared:1', lists],
+    ['shared:1', shared],
     ['List:1', undefined],
     ['my list:1', undefined],
     ['x:1', undefined],
