@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 
 /** Draft 2020-12, as far as zod writes it. */
 const jsonSchema = z.object({
-  type: z.optional(z.string()),
+  type: z.optional(z.union([z.string(), z.array(z.string())])),
   const: z.optional(z.unknown()),
   enum: z.optional(z.array(z.unknown())),
   default: z.optional(z.unknown()),
@@ -39,9 +39,9 @@ export interface Example {
   readonly optional: readonly string[];
 }
 
-/** A payload that the schema accepts, with its required keys only. `undefined` where there is no schema. */
+/** A payload that the schema accepts, with its required keys only; none where none is asked for. */
 export function exampleOf(schema: z.core.$ZodType | undefined): Example {
-  if (schema === undefined || ['undefined', 'void', 'never'].includes(schema._zod.def.type)) {
+  if (schema === undefined || z.safeParse(schema, undefined).success) {
     return { payload: undefined, optional: [] };
   }
   const json = jsonSchema.safeParse(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }));
@@ -61,7 +61,7 @@ function exampleValue(schema: JsonSchema, key: string): unknown {
   if (first !== undefined) return first;
   const picked = chosen(schema);
   if (picked !== schema) return exampleValue(picked, key);
-  switch (schema.type) {
+  switch (typeOf(schema)) {
     case 'object':
       return objectOf(schema);
     case 'array':
@@ -83,8 +83,12 @@ function exampleValue(schema: JsonSchema, key: string): unknown {
 function chosen(schema: JsonSchema): JsonSchema {
   const forms = schema.anyOf ?? schema.oneOf ?? schema.allOf;
   if (forms === undefined) return schema;
-  const byType = (...types: string[]) => forms.find(({ type = '' }) => types.includes(type));
+  const byType = (...types: string[]) => forms.find((form) => types.includes(typeOf(form)));
   return byType('object') ?? byType('integer', 'number') ?? forms[0] ?? schema;
+}
+
+function typeOf({ type = '' }: JsonSchema): string {
+  return typeof type === 'string' ? type : (type.find((each) => each !== 'null') ?? '');
 }
 
 function objectOf({ properties = {}, required = [] }: JsonSchema): Record<string, unknown> {

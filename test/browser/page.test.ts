@@ -55,11 +55,8 @@ async function send(user: Locator, event: string, payload?: unknown): Promise<vo
 
 /** What a user has heard of an event, newest first. */
 async function heard(user: Locator, event: string): Promise<unknown[]> {
-  const payloads = await user.locator(`.log li[data-event="${event}"] pre`).allTextContents();
-  return payloads.map((text) => {
-    // An event that recovery may have to repeat carries its offset after the payload.
-    return JSON.parse(text.split('\n}')[0] === text ? text : `${text.split('\n}')[0]}\n}`);
-  });
+  const payloads = user.locator(`.log li[data-event="${event}"] pre:nth-of-type(1)`);
+  return (await payloads.allTextContents()).map((text) => JSON.parse(text));
 }
 
 function hears(user: Locator, event: string) {
@@ -88,7 +85,9 @@ describe('the page of the local stack', () => {
     const series = { seriesName: 'Dark', addedBy: 'ana' };
     await backend().getByLabel('Payload (JSON)').fill(JSON.stringify(series));
     await backend().getByRole('button', { name: 'Publish' }).click();
-    await backend().getByText('"audience": 2').waitFor();
+    await backend()
+      .getByText(/"audience": ?2/)
+      .waitFor();
     for (const user of [left(), right()]) await hears(user, 'series-added').toEqual([series]);
   });
 
@@ -96,7 +95,9 @@ describe('the page of the local stack', () => {
     await open('watch-groups');
     await connect(left());
     await backend().getByRole('button', { name: 'Call' }).click();
-    await backend().getByText('"username": "ana"').waitFor();
+    await backend()
+      .getByText(/"username": ?"ana"/)
+      .waitFor();
   });
 
   test('shows what is wrong beside the field it is wrong in', async () => {

@@ -31,9 +31,13 @@ export class BackendPanel {
       event: field('Event', name, { className: 'wide' }),
       args: jsonField('Payload (JSON)', firstEvent?.payload),
     };
-    name.addEventListener('change', () => {
+    let example = inputs.args.control.value;
+    name.addEventListener('input', () => {
       const known = serverEvents.find(({ event }) => event === name.value);
-      if (known !== undefined) inputs.args.write(known.payload);
+      // What was written by hand stays.
+      if (known === undefined || inputs.args.control.value !== example) return;
+      inputs.args.write(known.payload);
+      example = inputs.args.control.value;
     });
     const request = () => {
       const payload = inputs.args.read();

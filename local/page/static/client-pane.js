@@ -179,8 +179,8 @@ export class ClientPane {
   #note(event, args) {
     const now = new Date();
     const time = element('time', { dateTime: now.toISOString() }, now.toISOString().slice(11, 23));
-    const payload = element('pre', {}, args.map(shown).join('\n'));
-    this.#log.prepend(element('li', { dataset: { event } }, time, element('b', {}, event), payload));
+    const payloads = args.map((arg) => element('pre', {}, shown(arg)));
+    this.#log.prepend(element('li', { dataset: { event } }, time, element('b', {}, event), ...payloads));
     while (this.#log.childElementCount > MOST_ENTRIES) this.#log.lastElementChild.remove();
   }
 

@@ -68,11 +68,15 @@ function rowsFor(text) {
   return Math.min(5, Math.max(1, Math.ceil(text.length / 46)));
 }
 
-/** JSON for reading; bytes are told apart from text. */
+/** Longest JSON that is read at a glance; in characters. */
+const ONE_LINE = 100;
+
+/** JSON for reading, on one line where it is short; bytes are told apart from text. */
 export function shown(value) {
   const readable = (_key, part) =>
     part instanceof ArrayBuffer ? `<${part.byteLength} bytes: ${hex(part)}>` : part;
-  return JSON.stringify(value, readable, 1) ?? '';
+  const line = JSON.stringify(value, readable) ?? '';
+  return line.length <= ONE_LINE ? line : JSON.stringify(value, readable, 2);
 }
 
 function hex(buffer) {
