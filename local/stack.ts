@@ -15,7 +15,7 @@ import type { Invocation, LogSink } from './host/invocation.ts';
 import { within } from './host/within.ts';
 import { LocalPage } from './page/local-page.ts';
 import { Port } from './port.ts';
-import { EventBridge } from './services/event-bridge.ts';
+import { type BusEvent, EventBridge } from './services/event-bridge.ts';
 import { HttpApi } from './services/http-api.ts';
 import { sendJson } from './services/http-message.ts';
 import { LambdaApi } from './services/lambda-api.ts';
@@ -49,6 +49,8 @@ export interface StackOptions {
     Pick<WebSocketApiOptions, 'admit' | 'authorize' | 'postableDelayMs' | 'sendBufferBytes' | 'shuffle'>
   >;
   readonly dynamodb?: Pick<DynamoDbOptions, 'before'>;
+  /** Told of every event that EventBridge accepted, whether a rule wants it or not. @default nobody listens */
+  readonly onEvent?: (event: BusEvent) => void;
   /** How long `close` waits for events that run or are to be retried; ms. @default 5000 */
   readonly drainMs?: number;
 }
@@ -240,6 +242,7 @@ class RunningStack implements LocalStack {
       buses: this.deployment.eventBuses,
       rules: this.deployment.eventRules,
       clock: this.#clock,
+      accepted: this.#parts.options.onEvent,
       invoke: (name, payload) => this.functions.invokeLater(name, payload),
     });
   }

@@ -34,11 +34,11 @@ ${clientScript(origin, settings.wsPath, token)}
 
 Talk to it by hand:
 
-${variables(stack, settings)}npm run smoke
+${smokeCommand(stack, settings)}
 
 Publish to everybody in the group, by the command line, by HTTP signed with the local keys, or by Lambda's invoke API:
 
-${variables(stack, settings)}npm run publish -- --room ${ROOM} --event ${EVENT} --data '${JSON.stringify(DATA)}'
+${publishCommand(stack)}
 
 ${signedCommand(stack)}
 
@@ -74,10 +74,19 @@ const EVENT = 'notification';
 const DATA = { message: 'hola' };
 const REQUEST = JSON.stringify({ op: 'emit', rooms: [ROOM], event: EVENT, args: [DATA] });
 
-/** What the tools of this package need to be told where it is not what they expect. */
-function variables({ origin }: LocalStack, { wsPath }: Settings): string {
-  const endpoint = origin === 'http://localhost:3000' ? '' : `SOCKETBUS_ENDPOINT=${origin} WS_URL=${origin} `;
-  return wsPath === '/socket.io' ? endpoint : `${endpoint}WS_PATH=${wsPath} `;
+/** What the tools of this package take the local stack's address to be. */
+const USUAL_ORIGIN = 'http://localhost:3000';
+
+function smokeCommand({ origin }: LocalStack, { wsPath }: Settings): string {
+  const url = origin === USUAL_ORIGIN ? '' : `WS_URL=${origin} `;
+  const path = wsPath === '/socket.io' ? '' : `WS_PATH=${wsPath} `;
+  return `${url}${path}npm run smoke`;
+}
+
+function publishCommand({ origin }: LocalStack): string {
+  const endpoint = origin === USUAL_ORIGIN ? '' : `SOCKETBUS_ENDPOINT=${origin} `;
+  const options = `--room ${ROOM} --event ${EVENT} --data '${JSON.stringify(DATA)}'`;
+  return `${endpoint}npm run publish -- ${options}`;
 }
 
 function signedCommand({ origin, deployment, credentials }: LocalStack): string {

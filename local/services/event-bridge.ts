@@ -10,6 +10,18 @@ import type { EventRuleDefinition } from '../template/deployment.ts';
 import { matchesPattern } from '../template/event-pattern.ts';
 import type { JsonReply } from './secrets-api.ts';
 
+/** An event as rules match it and targets get it, and the bus it was put on. */
+export interface BusEvent {
+  readonly eventBus: string;
+  readonly event: {
+    readonly id: string;
+    readonly source: string;
+    readonly 'detail-type': string;
+    readonly detail: unknown;
+    readonly [member: string]: unknown;
+  };
+}
+
 export interface EventBridgeOptions {
   /** Names of the event buses; `default` is there in any case. */
   readonly buses: readonly string[];
@@ -17,6 +29,8 @@ export interface EventBridgeOptions {
   readonly region: string;
   readonly accountId: string;
   readonly clock: GatewayClock;
+  /** Told of every event that was accepted. */
+  readonly accepted?: ((event: BusEvent) => void) | undefined;
   /** Accepts an event as JSON for a function. */
   readonly invoke: (functionName: string, payload: string) => unknown;
 }
@@ -75,6 +89,7 @@ export class EventBridge {
     const error = entryError(entry) ?? this.#unknownBus(bus);
     if (error !== undefined) return error;
     const event = this.#event(entry);
+    this.#options.accepted?.({ eventBus: bus, event });
     for (const { eventBus, pattern, targets } of this.#options.rules) {
       if (eventBus !== bus || !matchesPattern(pattern, event)) continue;
       for (const { functionName, input } of targets)
@@ -90,7 +105,7 @@ export class EventBridge {
   }
 
   /** User guide, "AWS service event metadata": the time has no milliseconds. */
-  #event({ Source, DetailType, Detail = '', Resources = [], Time }: Entry) {
+  #event({ Source = '', DetailType = '', Detail = '', Resources = [], Time }: Entry): BusEvent['event'] {
     const { region, accountId, clock } = this.#options;
     return {
       version: '0',

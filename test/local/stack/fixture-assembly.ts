@@ -109,7 +109,7 @@ function route(apiName: string, key: string, target: string, authorization = 'NO
   };
 }
 
-const NAMES = ['connect', 'open', 'disconnect', 'sweep', 'http', 'publish'];
+const NAMES = ['connect', 'open', 'disconnect', 'sweep', 'http', 'publish', 'listen'];
 
 /** A template with one of everything that runs locally. */
 export function fixtureTemplate(changes: Record<string, Json> = {}): Json {
@@ -157,6 +157,33 @@ export function fixtureTemplate(changes: Record<string, Json> = {}): Json {
           ScheduleExpression: 'rate(1 minute)',
           State: 'ENABLED',
           Targets: [{ Arn: arnOf('sweep'), Id: 'Target0' }],
+        },
+      },
+      Events: { Type: 'AWS::Events::EventBus', Properties: { Name: 'FixtureEvents' } },
+      Lost: { Type: 'AWS::SQS::Queue', Properties: {} },
+      LostPolicy: { Type: 'AWS::SQS::QueuePolicy', Properties: { Queues: [ref('Lost')] } },
+      Heard: {
+        Type: 'AWS::Events::Rule',
+        Properties: {
+          EventBusName: ref('Events'),
+          EventPattern: { source: ['shop'], detail: { total: [{ exists: true }] } },
+          Targets: [{ Arn: arnOf('listen'), Id: 'Target0', DeadLetterConfig: { Arn: arnOf('Lost') } }],
+        },
+      },
+      Constant: {
+        Type: 'AWS::Events::Rule',
+        Properties: {
+          EventPattern: { 'detail-type': [{ prefix: 'Order' }] },
+          State: 'ENABLED',
+          Targets: [{ Arn: arnOf('listen'), Id: 'Target0', Input: '{"id":"constant"}' }],
+        },
+      },
+      Off: {
+        Type: 'AWS::Events::Rule',
+        Properties: {
+          EventPattern: { source: ['shop'] },
+          State: 'DISABLED',
+          Targets: [{ Arn: arnOf('open'), Id: 'Target0' }],
         },
       },
       ...changes,

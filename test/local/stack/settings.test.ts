@@ -11,8 +11,19 @@ describe('settings', () => {
   test('have safe defaults, with a secret of this start only', () => {
     const settings = readSettings({}, {}, none);
     expect(settings).toMatchObject({ port: 3000, debug: false, wsPath: '/socket.io' });
-    expect(settings.synthesis).toEqual({ IDENTITY: 'trusted' });
+    expect(settings.synthesis).toEqual({
+      IDENTITY: 'trusted',
+      STORE_CORS: 'http://localhost:3000',
+      CLIENT_ORIGIN: 'http://localhost:3000',
+    });
+    expect(settings.trusting).toBe(true);
     expect(settings.stack.JWT_SECRET).toBe(settings.jwtSecret);
+    const again = readSettings({}, {}, none);
+    expect(again.stack.CLOUD_API_KEY).toMatch(/^[\w-]{32}$/);
+    expect(again.stack.CLOUD_API_KEY).not.toBe(settings.stack.CLOUD_API_KEY);
+    expect(settings.shown).toContainEqual(
+      expect.objectContaining({ name: 'CLOUD_API_KEY', value: settings.stack.CLOUD_API_KEY }),
+    );
     expect(readSettings({}, {}, none).jwtSecret).not.toBe(settings.jwtSecret);
     expect(settings.shown).toContainEqual(
       expect.objectContaining({ name: 'JWT_SECRET', value: settings.jwtSecret }),
@@ -31,6 +42,25 @@ describe('settings', () => {
     });
     expect(readSettings(environment, file, none).port).toBe(2);
     expect(JSON.stringify(settings.shown)).not.toContain('mine');
+  });
+
+  test('take what is given for the applications, and show no key that is given', () => {
+    const given = {
+      CLOUD_API_KEY: 'the key of the shop',
+      STORE_CORS: 'https://shop.example',
+      CLIENT_ORIGIN: 'https://market.example',
+      IDENTITY: 'token',
+    };
+    const settings = readSettings(given, {}, none);
+    expect(settings.synthesis).toMatchObject({
+      STORE_CORS: 'https://shop.example',
+      CLIENT_ORIGIN: 'https://market.example',
+      IDENTITY: 'token',
+    });
+    expect(settings.trusting).toBe(false);
+    expect(settings.stack.CLOUD_API_KEY).toBe('the key of the shop');
+    expect(JSON.stringify(settings.shown)).not.toContain('the key of the shop');
+    expect(settings.shown).toContainEqual({ name: 'IDENTITY', value: 'token', note: 'set' });
   });
 
   test('refuse a PORT that is none', () => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { DynamoDBClient, GetItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
+import { EventBridgeClient, PutEventsCommand, type PutEventsRequestEntry } from '@aws-sdk/client-eventbridge';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -292,6 +293,93 @@ describe('the HTTP API', () => {
   });
 });
 
+describe('EventBridge', () => {
+  const put = async (...Entries: PutEventsRequestEntry[]) => {
+    const client = new EventBridgeClient(clientOptions());
+    try {
+      return await client.send(new PutEventsCommand({ Entries }));
+    } finally {
+      client.destroy();
+    }
+  };
+  const order = { EventBusName: 'FixtureEvents', Source: 'shop', DetailType: 'Sold', Detail: '{"total":7}' };
+  const heard = (id: string | undefined) => row(id ?? 'no event id');
+
+  test('gives an event to the functions of the rules that match it', async () => {
+    const Resources = ['arn:aws:shop:::till/1'];
+    const { FailedEntryCount, Entries = [] } = await put({ ...order, Time: new Date(5_500), Resources });
+    expect(FailedEntryCount).toBe(0);
+    await stack.settled();
+    expect(JSON.parse((await heard(Entries[0]?.EventId)) ?? '')).toEqual({
+      version: '0',
+      id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      'detail-type': 'Sold',
+      source: 'shop',
+      account: '123456789012',
+      time: '1970-01-01T00:00:05Z',
+      region: 'us-east-1',
+      resources: Resources,
+      detail: { total: 7 },
+    });
+  });
+
+  test.each([
+    ['another pattern', { Detail: '{"sum":7}' }],
+    ['another bus, or none', { EventBusName: 'default' }],
+    ['a source of another name', { Source: 'shops' }],
+  ])('accepts an event of %s and gives it to nobody', async (_what, change) => {
+    const { Entries = [] } = await put({ ...order, ...change });
+    await stack.settled();
+    expect(Entries[0]?.EventId).toMatch(/^[0-9a-f-]{36}$/);
+    expect(await heard(Entries[0]?.EventId)).toBeUndefined();
+  });
+
+  test('gives a constant input in place of the event, on the default bus', async () => {
+    await put({ Source: 'any', DetailType: 'Order placed', Detail: '{}' });
+    await stack.settled();
+    expect(await row('constant')).toBe('{"id":"constant"}');
+  });
+
+  test('knows a bus by its ARN', async () => {
+    const arn = 'arn:aws:events:us-east-1:123456789012:event-bus/FixtureEvents';
+    const { Entries = [] } = await put({ ...order, EventBusName: arn });
+    await stack.settled();
+    expect(await heard(Entries[0]?.EventId)).toContain('"total":7');
+  });
+
+  test('tells of each entry what is wrong with it, and takes the others', async () => {
+    const answer = await put(
+      { ...order, Source: '' },
+      order,
+      { ...order, DetailType: undefined },
+      { ...order, Detail: '[1]' },
+      { ...order, Detail: '{' },
+      { ...order, Source: 'aws.s3' },
+      { ...order, EventBusName: 'elsewhere' },
+    );
+    expect(answer.FailedEntryCount).toBe(6);
+    expect(answer.Entries?.map(({ ErrorCode, EventId }) => ErrorCode ?? typeof EventId)).toEqual([
+      'InvalidArgument',
+      'string',
+      'InvalidArgument',
+      'MalformedDetail',
+      'MalformedDetail',
+      'NotAuthorizedForSourceException',
+      'InvalidArgument',
+    ]);
+    expect(answer.Entries?.[0]?.ErrorMessage).toContain('Source is a required argument');
+    expect(answer.Entries?.[6]?.ErrorMessage).toContain('elsewhere');
+  });
+
+  test.each([
+    ['no entry', () => []],
+    ['eleven entries', () => Array.from({ length: 11 }, () => order)],
+    ['more than 1 MB', () => [{ ...order, Detail: `{"total":"${'x'.repeat(1_048_576)}"}` }]],
+  ])('refuses a request with %s', async (_what, entries) => {
+    await expect(put(...entries())).rejects.toMatchObject({ name: 'ValidationException' });
+  });
+});
+
 describe('the other services', () => {
   test('a secret is answered from the settings by the last part of its name', async () => {
     expect(await (await fetch(`${stack.origin}/secret`)).json()).toEqual({ secret: 'fixture secret' });
@@ -311,6 +399,11 @@ describe('the other services', () => {
     expect(await call('secretsmanager.PutSecretValue', {})).toMatchObject([
       400,
       { __type: 'UnknownOperationException' },
+    ]);
+    expect(await call('AWSEvents.PutRule', {})).toMatchObject([400, { __type: 'UnknownOperationException' }]);
+    expect(await call('AWSEvents.PutEvents', { Entries: 'none' })).toMatchObject([
+      400,
+      { __type: 'SerializationException' },
     ]);
     expect(await call('AmazonSSM.GetParameter', {})).toMatchObject([
       400,
@@ -378,6 +471,21 @@ describe('the stack itself', () => {
     expect(other.dynamodbEndpoint).toBe(stack.dynamodbEndpoint);
     await other.invoke('disconnect', { requestContext: { connectionId: 'elsewhere' } });
     expect(await row('elsewhere')).toBe('gone');
+    await other.close();
+  });
+
+  test('tells who listens of every event, wanted or not', async () => {
+    const events: unknown[] = [];
+    const other = await startStack({
+      assembly: assembly.directory,
+      schedule: false,
+      prewarm: false,
+      onEvent: (event) => events.push(event),
+    });
+    const headers = { 'x-amz-target': 'AWSEvents.PutEvents' };
+    const Entries = [{ Source: 'nobody', DetailType: 'Nothing', Detail: '{"a":1}' }, { Source: 'wrong' }];
+    await fetch(other.origin, { method: 'POST', headers, body: JSON.stringify({ Entries }) });
+    expect(events).toMatchObject([{ eventBus: 'default', event: { source: 'nobody', detail: { a: 1 } } }]);
     await other.close();
   });
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fixtureAssembly } from './fixture-assembly.ts';
 
@@ -53,16 +54,49 @@ function run(script: string, args: readonly string[], env: Record<string, string
   return { process: running, closed, line };
 }
 
+/** What a line prints when it is pasted into a shell. */
+const shell = async (line: string) => (await promisify(execFile)('sh', ['-c', line])).stdout;
+
 /** What the start left in the temporary directory; `tsx` keeps its cache there. */
 const leftovers = async () => (await readdir(temporary)).filter((name) => name.startsWith('socketbus-'));
 
 describe('npm start', () => {
+  test('prints what the applications’ own servers printed, before it is ready', {
+    timeout: PATIENCE,
+  }, async () => {
+    const started = run(START, ['--port', '0'], { STORE_CORS: 'https://shop.example' });
+    await started.line('Ctrl-C stops it.');
+    started.process.kill('SIGINT');
+    const { output } = await started.closed;
+    const beforeReady = output.slice(0, output.indexOf('socketbus ready on')).split('\n').slice(0, -1);
+    expect(beforeReady).toEqual([
+      '[SOCKET LOADER] Socket.IO server successfully attached to HTTP server',
+      '[SOCKET LOADER] CORS origins configured: ["https://shop.example"]',
+      '[SOCKET MODULE] Socket.IO server initialized successfully',
+      'WebSocket sync notification service initialized',
+    ]);
+    expect(output).toContain('claims are believed');
+  });
+
+  test('says of the applications that it runs what they say, and of identities only what holds', {
+    timeout: PATIENCE,
+  }, async () => {
+    const started = run(START, ['--port', '0', '--apps', 'watch-groups'], { IDENTITY: 'token' });
+    await started.line('Ctrl-C stops it.');
+    started.process.kill('SIGINT');
+    const { output } = await started.closed;
+    expect(output).toMatch(/^socketbus ready on /);
+    expect(output).not.toContain('claims are believed');
+  });
+
   test('says that it is ready and what to try, runs it, and stops cleanly at Ctrl-C', {
     timeout: PATIENCE,
   }, async () => {
     const started = run(START, ['--port', '0'], { JWT_SECRET: 'of the environment' });
     const ready = await started.line('socketbus ready on http://localhost:');
-    const curl = await started.line('curl ');
+    const signed = await started.line('curl -s --aws-sigv4 ');
+    expect(JSON.parse(await shell(signed))).toMatchObject({ ok: true, audience: 0 });
+    const curl = await started.line('curl -s http');
     const [, url = '', body = ''] = /(http\S+) -d '(.*)'$/.exec(curl) ?? [];
     expect(url.startsWith(ready.slice('socketbus ready on '.length))).toBe(true);
     const answer = await fetch(url, { method: 'POST', body });

@@ -70,7 +70,15 @@ describe('intrinsic functions', () => {
 describe('a deployment', () => {
   test('names functions after their handlers and gives them local addresses', async () => {
     const { functions } = await deploymentOf();
-    expect([...functions.keys()]).toEqual(['connect', 'open', 'disconnect', 'sweep', 'http', 'publish']);
+    expect([...functions.keys()]).toEqual([
+      'connect',
+      'open',
+      'disconnect',
+      'sweep',
+      'http',
+      'publish',
+      'listen',
+    ]);
     expect(functions.get('connect')).toMatchObject({
       arn: 'arn:aws:lambda:us-east-1:123456789012:function:connect',
       timeoutSeconds: 20,
@@ -116,6 +124,33 @@ describe('a deployment', () => {
     });
   });
 
+  test('has the event buses, and the rules with patterns that are on', async () => {
+    const { eventBuses, eventRules } = await deploymentOf();
+    expect(eventBuses).toEqual(['FixtureEvents']);
+    expect(eventRules).toMatchObject([
+      {
+        ruleArn: 'arn:aws:events:us-east-1:123456789012:rule/Fixture-Heard',
+        eventBus: 'FixtureEvents',
+        targets: [{ functionName: 'listen', input: undefined }],
+      },
+      { eventBus: 'default', targets: [{ functionName: 'listen', input: { id: 'constant' } }] },
+    ]);
+  });
+
+  test('knows the bus of a rule by its ARN', async () => {
+    const byArn = changed('Heard', { EventBusName: { 'Fn::GetAtt': ['Events', 'Arn'] } });
+    const { eventRules } = await deploymentOf(fixtureTemplate(byArn));
+    expect(eventRules[0]).toMatchObject({ eventBus: 'FixtureEvents' });
+  });
+
+  test('takes a destination for events that are given up, which is only named here', async () => {
+    const change = changed('openRetries', {
+      DestinationConfig: { OnFailure: { Destination: { 'Fn::GetAtt': ['Lost', 'Arn'] } } },
+    });
+    const { functions } = await deploymentOf(fixtureTemplate(change));
+    expect(functions.get('open')?.asynchronous).toEqual({ retries: 1, maxAgeSeconds: 60 });
+  });
+
   const properties = (id: string) => {
     const { Resources } = fixtureTemplate() as {
       Resources: Record<string, { Type: string; Properties: object }>;
@@ -129,9 +164,9 @@ describe('a deployment', () => {
   test.each([
     [
       'a resource that does not run locally',
-      { Queue: { Type: 'AWS::SQS::Queue' } },
+      { Topic: { Type: 'AWS::SNS::Topic' } },
       'unsupported_resource',
-      'Queue',
+      'Topic',
     ],
     ['a second WebSocket API', { Second: properties('Ws') }, 'unsupported_resource', 'Second'],
     ['two functions of one name', { twin: properties('connect') }, 'duplicate_function_name', 'twin'],
@@ -161,6 +196,36 @@ describe('a deployment', () => {
       'Minute',
     ],
     [
+      'a rule that waits for nothing',
+      { Idle: { Type: 'AWS::Events::Rule', Properties: { State: 'ENABLED', Targets: [] } } },
+      'invalid_property',
+      'Idle/Properties',
+    ],
+    [
+      'an input transformer',
+      changed('Heard', { Targets: [{ Arn: 'arn', Id: '1', InputTransformer: { InputTemplate: '1' } }] }),
+      'invalid_property',
+      'Heard/Properties/Targets/0/InputTransformer',
+    ],
+    [
+      'an input path',
+      changed('Heard', { Targets: [{ Arn: 'arn', Id: '1', InputPath: '$.detail' }] }),
+      'invalid_property',
+      'Heard/Properties/Targets/0/InputPath',
+    ],
+    [
+      'a target that is no function',
+      changed('Heard', { Targets: [{ Arn: { 'Fn::GetAtt': ['Lost', 'Arn'] }, Id: '1' }] }),
+      'unknown_reference',
+      'Heard/Properties/Targets',
+    ],
+    [
+      'a comparison in a pattern that does not run here',
+      changed('Heard', { EventPattern: { detail: { total: [{ numeric: ['>', 1] }] } } }),
+      'unsupported_property',
+      'Heard/Properties/EventPattern/detail/total/0',
+    ],
+    [
       'an authorizer',
       changed('HttpdefaultRoute', { AuthorizationType: 'JWT' }),
       'invalid_property',
@@ -182,7 +247,7 @@ describe('a deployment', () => {
   });
 
   test('leaves out what a false condition leaves out', async () => {
-    const template = { ...fixtureTemplate({ Queue: { Type: 'AWS::SQS::Queue', Condition: 'Never' } }) };
+    const template = { ...fixtureTemplate({ Topic: { Type: 'AWS::SNS::Topic', Condition: 'Never' } }) };
     const Conditions = { Never: { 'Fn::Equals': [{ Ref: 'AWS::Region' }, 'mars-east-1'] } };
     await expect(deploymentOf({ ...template, Conditions })).resolves.toMatchObject({ stackName: 'Fixture' });
   });
