@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { Emitter, PayloadError, storefront } from '../../emitter/index.ts';
 import { storefrontChat } from '../../lambdas/apps/storefront-chat.ts';
 import { watchGroups } from '../../lambdas/apps/watch-groups.ts';
 import { Grants } from '../../lambdas/bus/grants.ts';
 import { originAllowed } from '../../lambdas/bus/handshake.ts';
+import { RecordingTransport } from '../emitter/recording.ts';
 import { START, type World, world } from '../support/world.ts';
 import { Client, type ClientOptions } from './client.ts';
 import { JWT_SECRET, seconds, token } from './tokens.ts';
@@ -410,6 +412,71 @@ describe('GET /socket/status', () => {
       ok: true,
       result: { connectedClients: 1, rooms: [], userRooms: ['user_1'], conversationRooms: [] },
     });
+  });
+});
+
+describe('the backend', () => {
+  const message = { messageId: 'm1', content: 'hola', senderId: 1, timestamp: NOW };
+
+  test('reaches a customer, a conversation and everybody, with any event', async () => {
+    const at = await bus('trusted', watchGroups);
+    const shop = storefront(new Emitter({ transport: { send: (request) => at.publisher.handle(request) } }));
+    const [ana, bea, eve] = [await customer(at, 1, 'c'), await customer(at, 2, 'c'), await customer(at, 3)];
+    await shop.emitToConversation('c', 'new-message', message);
+    await shop.emitToUser('1', 'order-shipped', { order: 5 });
+    await shop.emitToAll('sale', ['everything']);
+    const events = (each: Client) => each.events().filter(({ event }) => event !== 'authenticated');
+    const toAll = { event: 'sale', args: [['everything']] };
+    const toConversation = { event: 'new-message', args: [message] };
+    expect(events(ana)).toEqual([toConversation, { event: 'order-shipped', args: [{ order: 5 }] }, toAll]);
+    expect(events(bea)).toEqual([toConversation, toAll]);
+    expect(events(eve)).toEqual([toAll]);
+    expect(await shop.getConnectionInfo()).toEqual({
+      connectedClients: 3,
+      rooms: [],
+      userRooms: ['user_1', 'user_2', 'user_3'],
+      conversationRooms: ['conversation_c'],
+    });
+  });
+
+  test('may hand over a date', async () => {
+    const transport = new RecordingTransport();
+    const shop = storefront(new Emitter({ transport }));
+    await shop.emitToConversation(7, 'new-message', { ...message, timestamp: new Date(START) });
+    expect(transport.sent).toMatchObject([{ rooms: ['conversation_7'], args: [message] }]);
+  });
+
+  type Loose = (...args: readonly unknown[]) => Promise<unknown>;
+  test.each([
+    ['emitToUser', [undefined, 'x', 1], 'customerId'],
+    ['emitToUser', [{}, 'x', 1], 'customerId'],
+    ['emitToUser', ['', 'x', 1], 'customerId'],
+    ['emitToConversation', [null, 'x', 1], 'conversationId'],
+    ['emitToConversation', [1, '', 1], 'event'],
+    ['emitToConversation', [1, 'disconnect', 1], 'event'],
+    ['emitToConversation', [1, 'new-message'], 'data'],
+    ['emitToConversation', [1, 'new-message', { ...message, content: 5 }], 'data.content'],
+    ['emitToConversation', [1, 'new-message', { ...message, senderId: null }], 'data.senderId'],
+    ['emitToUser', [1, 'new-message', { ...message, timestamp: new Date(Number.NaN) }], 'data.timestamp'],
+    ['emitToAll', ['new-message', { ...message, messageId: undefined }], 'data.messageId'],
+    ['emitToAll', ['x', 1n], 'args'],
+  ] as const)('%s refuses %o before anything is sent', (name, args, field) => {
+    const transport = new RecordingTransport();
+    const call = storefront(new Emitter({ transport }))[name] as Loose;
+    const refusedCall = () => void call(...args);
+    expect(refusedCall).toThrow(PayloadError);
+    expect(refusedCall).toThrow(expect.objectContaining({ field }));
+    expect(transport.sent).toEqual([]);
+  });
+
+  test('does not compile with a wrong message', () => {
+    const never = (emitter: Emitter) => {
+      // @ts-expect-error: a message has a sender
+      void storefront(emitter).emitToUser(1, 'new-message', { messageId: 1, content: '', timestamp: '' });
+      // @ts-expect-error: a customer is named by an id
+      void storefront(emitter).emitToUser({}, 'anything', 1);
+    };
+    expect(never).toBeTypeOf('function');
   });
 });
 
