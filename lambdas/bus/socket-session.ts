@@ -28,12 +28,14 @@ export class SocketSession {
   readonly #ender: SocketEnder;
   #record: SocketRecord;
   #tail: Promise<unknown> = Promise.resolve();
-  #ended = false;
+  #ended: boolean;
 
   constructor(bus: Bus, record: SocketRecord, ender: SocketEnder) {
     this.bus = bus;
     this.#record = record;
     this.#ender = ender;
+    // What a disconnect hook works with is over already.
+    this.#ended = record.state === 'closed';
   }
 
   get record(): SocketRecord {
@@ -183,7 +185,11 @@ export class ApplicationSocket implements AnySocket {
   }
 
   disconnect(close = false): Promise<void> {
-    return this.#session.enqueue(() => this.#session.disconnect(close));
+    return this.#session.enqueue(async () => {
+      // The disconnect hooks see what was changed before.
+      await this.save();
+      await this.#session.disconnect(close);
+    });
   }
 
   async eventually(predicate: () => boolean): Promise<boolean> {
@@ -378,12 +384,20 @@ export async function runApplication<T>(
   run: (socket: ApplicationSocket) => Promise<T> | T,
 ): Promise<T> {
   const socket = new ApplicationSocket(session, application);
+  let result: T;
   try {
-    return await run(socket);
-  } finally {
+    result = await run(socket);
+  } catch (failure) {
+    // The application's own failure is the one to report, whatever else goes wrong after it.
     await session.settled();
-    if (!session.ended) await socket.save();
+    await socket
+      .save()
+      .catch((error: unknown) => session.bus.log.error('data could not be saved', { error }));
+    throw failure;
   }
+  await session.settled();
+  await socket.save();
+  return result;
 }
 
 /** The default way to tell a client of a failure (the contract's general rules). */
