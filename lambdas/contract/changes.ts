@@ -30,7 +30,7 @@ export const newChangeSchema = z.object({
   ),
   /** Any JSON, `null` where there is nothing to say. */
   data: z
-    .json()
+    .json('must be JSON')
     .check(
       z.refine(
         (data) => utf8.encode(JSON.stringify(data)).length <= MAX_DATA_BYTES,
