@@ -139,10 +139,11 @@ class Client {
   watch(onLost) {
     const socket = this.#socket;
     socket.on('disconnect', (why) => {
+      if (why === 'io client disconnect') return;
       this.#terminal.print(`disconnected: ${why}`);
       if (socket.active) this.#terminal.print('reconnecting');
       // The stock client comes back by itself, but not where the server sent it away.
-      else if (why !== 'io client disconnect') onLost('the server ended the session');
+      else onLost('the server ended the session');
     });
     socket.on('connect_error', (error) => {
       this.#terminal.print(`still not connected: ${reason(error)}`);
@@ -182,9 +183,12 @@ class Client {
     let answer;
     try {
       answer = await this.#socket.timeout(ANSWER_MS).emitWithAck(event, ...args);
-    } catch {
-      // The stock client says "operation has timed out" or "socket has been disconnected", without the event.
-      throw new AnswerError(`${event}: no answer within ${ANSWER_MS / 1000} s`);
+    } catch (error) {
+      // The stock client's words, "operation has timed out" among them, without the event.
+      const timedOut = /timed out/.test(error.message);
+      throw new AnswerError(
+        `${event}: no answer${timedOut ? ` within ${ANSWER_MS / 1000} s` : `: ${error.message}`}`,
+      );
     }
     if (answer?.ok === true) return answer;
     const { code = 'unknown', message = JSON.stringify(answer) } = answer?.error ?? {};
