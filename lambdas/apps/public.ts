@@ -1,0 +1,27 @@
+/** `socketbus/app`: what whoever writes an application imports. */
+export {
+  type AppContext,
+  type AuthOutcome,
+  BusError,
+  type HttpAnswer,
+  type Json,
+  type Settings,
+} from '../bus/public.ts';
+export {
+  type App,
+  type AppDefinition,
+  type AppFailure,
+  type AppRequest,
+  type AppSocket,
+  type Auth,
+  type Broadcast,
+  canonicalId,
+  defineApp,
+  type EventSchemas,
+  type Id,
+  id,
+  type Namespace,
+  type RemoteSocket,
+  timestamp,
+} from './define-app.ts';
+export { type JwtOptions, jwt, type TokenFailure, type TokenIdentity } from './jwt.ts';
