@@ -90,6 +90,8 @@ describe('an origin', () => {
     '*',
   ])('that only looks like an allowed one is foreign: %j', (origin) => {
     expect(originAllowed(busWith(), origin)).toBe(false);
+    const configured = { ...busWith(['https://app.example']), registry: new Registry([]) };
+    expect(originAllowed(configured, origin)).toBe(false);
   });
 
   test('is allowed by an application or by the deployment, exactly as written', () => {
