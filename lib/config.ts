@@ -53,9 +53,11 @@ const origins = list.check(
   }),
 );
 
-/** Origins of one application's own pages: setting them to nothing would be a mistake. */
-const ownOrigins = origins.check(
-  z.refine((items: string[]) => items.length > 0, { error: () => 'must name at least one origin' }),
+/** Where one application's own pages are: never anywhere, and setting it to nothing would be a mistake. */
+const ownOrigins = list.check(
+  z.refine((items: string[]) => items.length > 0 && items.every(isOrigin), {
+    error: () => 'must be a comma list of exact origins such as https://app.example',
+  }),
 );
 
 /** An application is named (built-in) or given by the path of its module. */

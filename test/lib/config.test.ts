@@ -222,7 +222,7 @@ describe('the configuration', () => {
 
   it.each([
     ['https://shop.example, http://localhost:8000', ['https://shop.example', 'http://localhost:8000']],
-    ['*', ['*']],
+    ['*', undefined],
     [',', undefined],
     ['shop.example', undefined],
     ['https://shop.example/', undefined],
