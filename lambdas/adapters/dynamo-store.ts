@@ -411,6 +411,11 @@ export class DynamoStore implements Store {
     await this.#client.send(new DeleteCommand({ TableName: this.#table, Key: dueKey(due) }));
   }
 
+  async postponeDue(due: Due, at: number): Promise<void> {
+    await this.#client.send(new PutCommand({ TableName: this.#table, Item: dueRow({ ...due, at }) }));
+    await this.removeDue(due);
+  }
+
   async sweepCursor(): Promise<SweepCursor | undefined> {
     const row = await this.#get(SWEEP_KEY);
     return row === undefined ? undefined : { minute: row.minute as number, since: row.since as number };

@@ -172,6 +172,8 @@ export interface Store {
   due(minute: number, shard: number): Promise<Due[]>;
   dueShards(): number;
   removeDue(due: Due): Promise<void>;
+  /** Puts it off to a later time. Not atomic: it is written anew before it is removed. */
+  postponeDue(due: Due, at: Millis): Promise<void>;
   sweepCursor(): Promise<SweepCursor | undefined>;
   saveSweepCursor(cursor: SweepCursor): Promise<void>;
 }

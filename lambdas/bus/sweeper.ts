@@ -104,12 +104,24 @@ export class Sweeper {
     return count;
   }
 
+  /** One row that cannot be settled must not keep the pings from everybody: it is tried again a minute later. */
   async #settle(due: Due): Promise<void> {
-    if (await this.#applies(due)) {
-      this.#bus.log.info('closing a connection', { connectionId: due.connectionId, because: due.kind });
-      await this.#lifecycle.close(due.connectionId);
+    const { clock, log, store } = this.#bus;
+    try {
+      if (await this.#applies(due)) {
+        log.info('closing a connection', { connectionId: due.connectionId, because: due.kind });
+        await this.#lifecycle.close(due.connectionId);
+      }
+    } catch (error) {
+      log.error('what is due could not be done yet', {
+        connectionId: due.connectionId,
+        kind: due.kind,
+        error,
+      });
+      await store.postponeDue(due, clock.now() + MINUTE_MS);
+      return;
     }
-    await this.#bus.store.removeDue(due);
+    await store.removeDue(due);
   }
 
   async #applies(due: Due): Promise<boolean> {

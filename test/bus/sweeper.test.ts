@@ -252,6 +252,18 @@ describe('what is due', () => {
     return all;
   };
 
+  test('and cannot be done keeps no ping from anybody, and is tried again a minute later', async () => {
+    const idle = await connected(at, 1);
+    const alive = await client(2);
+    const { close } = at.lifecycle;
+    at.lifecycle.close = () => Promise.reject(new Error('unavailable'));
+    await sweepFor(INTERVAL);
+    expect([await isOpen(idle), pings(alive)]).toEqual([true, 1]);
+    at.lifecycle.close = close;
+    await sweepFor(2);
+    expect(await isOpen(idle)).toBe(false);
+  });
+
   test('closes a connection that is in no namespace after 45 seconds, and no other', async () => {
     const idle = await connected(at, 1);
     const busy = await client(2);

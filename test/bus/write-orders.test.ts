@@ -1,5 +1,5 @@
 import { DeleteCommand, PutCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   connectionBytes,
   connectionText,
@@ -13,6 +13,9 @@ import type { SocketRef } from '../../lambdas/bus/ports.ts';
 import { BUS_TABLE } from '../support/bus-table.ts';
 import { explore, type Gate } from '../support/interleavings.ts';
 import { connected, FakeClock, joinedNamespace, type World, world } from '../support/world.ts';
+
+// Hundreds of orders each, on machines that may be busy.
+vi.setConfig({ testTimeout: 90_000 });
 
 const ROOM = 'list:1';
 let hooks: string[] = [];
