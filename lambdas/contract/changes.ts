@@ -30,7 +30,7 @@ export const newChangeSchema = z.object({
   ),
   /** Any JSON, `null` where there is nothing to say. */
   data: z
-    .json('must be JSON')
+    .custom<z.core.util.JSONType>(isJson, { error: 'must be JSON', abort: true })
     .check(
       z.refine(
         (data) => utf8.encode(JSON.stringify(data)).length <= MAX_DATA_BYTES,
@@ -40,3 +40,14 @@ export const newChangeSchema = z.object({
 });
 
 export type NewChange = z.output<typeof newChangeSchema>;
+
+const json = z.json();
+
+/** What contains itself, or is nested beyond any use, overflows the stack of the check: no JSON either. */
+function isJson(value: unknown): boolean {
+  try {
+    return json.safeParse(value).success;
+  } catch {
+    return false;
+  }
+}

@@ -191,14 +191,20 @@ describe('over HTTP', () => {
 });
 
 describe('a backend', () => {
+  const endless: unknown[] = [];
+  endless.push(endless);
+
   test.each([
-    [{ entityId: 1, data: {} }, 'type'],
-    [{ type: '', entityId: 1, data: {} }, 'type'],
-    [{ type: 'order', entityId: {}, data: {} }, 'entityId'],
-    [{ type: 'order', entityId: 1, data: undefined }, 'data'],
-    [{ type: 'order', entityId: 1, data: { at: new Date(0) } }, 'data'],
-    [undefined, ''],
-  ])('is told at once that %j is no change, and nothing was recorded', async (change, field) => {
+    ['no type', { entityId: 1, data: {} }, 'type'],
+    ['an empty type', { type: '', entityId: 1, data: {} }, 'type'],
+    ['an id that is none', { type: 'order', entityId: {}, data: {} }, 'entityId'],
+    ['no data', { type: 'order', entityId: 1 }, 'data'],
+    ['a date in the data', { type: 'order', entityId: 1, data: { at: new Date(0) } }, 'data'],
+    ['a big integer', { type: 'order', entityId: 1, data: 1n }, 'data'],
+    ['data without an end', { type: 'order', entityId: 1, data: endless }, 'data'],
+    ['too much data', { type: 'order', entityId: 1, data: 'x'.repeat(102_399) }, 'data'],
+    ['nothing', undefined, ''],
+  ])('is told at once that %s makes no change, and nothing was recorded', async (_what, change, field) => {
     expect(() => backend.recordChange(change as never)).toThrow(
       expect.objectContaining({ name: 'PayloadError', code: 'invalid_payload', field }),
     );
