@@ -327,17 +327,6 @@ describe('what is due', () => {
     expect(await left()).toEqual([]);
   });
 
-  test('stays due where it could not be done', async () => {
-    const idle = await connected(at, 1);
-    await sweepFor(1);
-    const { close } = at.lifecycle;
-    at.lifecycle.close = () => Promise.reject(new Error('unavailable'));
-    await expect(at.sweeper.sweep()).rejects.toThrow('unavailable');
-    at.lifecycle.close = close;
-    await at.sweeper.sweep();
-    expect(await isOpen(idle)).toBe(false);
-  });
-
   test('in the very minute of a first sweep is not missed', async () => {
     const clock = new FakeClock();
     at = await world({ applications: [app], clock });
