@@ -31,6 +31,8 @@ async function buildCode({ directory, format }: (typeof FORMS)[number]): Promise
     target: 'node20',
     charset: 'utf8',
     legalComments: 'none',
+    // In an error report it is `Emitter`, not the `_Emitter` that esbuild makes of it.
+    keepNames: true,
     logLevel: 'error',
   });
 }

@@ -1,0 +1,135 @@
+/** The package as others get it: packed, unpacked beside its dependencies, imported, required and type-checked. */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { heard, startTestStack, type TestStack } from '../support/stack.ts';
+import { REPOSITORY } from '../support/synthesis.ts';
+
+const run = promisify(execFile);
+/** Packing and type-checking, on a machine that runs other tests at the same time. */
+const PATIENCE = 120_000;
+const MODULES = join(REPOSITORY, 'node_modules');
+
+let bus: TestStack;
+let consumer: string;
+beforeAll(async () => {
+  bus = await startTestStack();
+  consumer = await mkdtemp(join(tmpdir(), 'socketbus-consumer-'));
+  // What the script `prepare` does; without scripts npm asks nothing of the network and nothing of this checkout.
+  await run(process.execPath, ['--import', 'tsx', 'bin/build-emitter.ts'], { cwd: REPOSITORY });
+  await run('npm', ['pack', '--ignore-scripts', '--pack-destination', consumer], { cwd: REPOSITORY });
+  await install();
+}, PATIENCE);
+afterAll(async () => {
+  await bus.close();
+  await rm(consumer, { recursive: true, force: true });
+});
+
+/** Unpacks the tarball as npm does; its dependencies are those of this checkout. */
+async function install(): Promise<void> {
+  const [tarball = ''] = (await readdir(consumer)).filter((name) => name.endsWith('.tgz'));
+  const modules = join(consumer, 'node_modules');
+  await mkdir(join(modules, 'socketbus'), { recursive: true });
+  await run('tar', [
+    '-xzf',
+    join(consumer, tarball),
+    '-C',
+    join(modules, 'socketbus'),
+    '--strip-components=1',
+  ]);
+  for (const name of ['@aws-sdk', '@smithy', '@types', 'socket.io-parser', 'zod', 'undici-types'])
+    await symlink(join(MODULES, name), join(modules, name));
+}
+
+/** Runs a program beside the installed package; resolves to what it prints. */
+async function program(file: string, text: string): Promise<string> {
+  await writeFile(join(consumer, file), text);
+  const env = {
+    PATH: process.env.PATH ?? '',
+    AWS_REGION: 'us-east-1',
+    AWS_ACCESS_KEY_ID: 'local',
+    AWS_SECRET_ACCESS_KEY: 'local-secret-key',
+    ORIGIN: bus.stack.origin,
+  };
+  return (await run(process.execPath, [file], { cwd: consumer, env })).stdout;
+}
+
+const BODY = `
+const main = async () => {
+  const { ORIGIN } = process.env;
+  const io = new Emitter({ endpoint: ORIGIN });
+  await io.to('user:pack').emit('said', { by: 'lambda' });
+  await new Emitter({ url: ORIGIN + '/publish' }).to('user:pack').emit('said', { by: 'http' });
+  await storefront(io).emitToAll('said', { by: 'storefront' });
+  try { io.emit('connect'); } catch (error) { console.log(error instanceof PayloadError, error.field); }
+};
+main();
+`;
+
+describe.each([
+  ['import', 'consumer.mjs', "import { Emitter, PayloadError, storefront } from 'socketbus/emitter';"],
+  ['require', 'consumer.cjs', "const { Emitter, PayloadError, storefront } = require('socketbus/emitter');"],
+])('the packed package, by %s', (_way, file, opening) => {
+  test('publishes to the running stack both ways', async () => {
+    const ana = bus.client();
+    await heard(ana, 'connect');
+    await ana.emitWithAck('join', { type: 'user', id: 'pack' });
+    const ears: unknown[] = [];
+    ana.on('said', ({ by }: { by: string }) => ears.push(by));
+    expect(await program(file, `${opening}\n${BODY}`)).toBe('true event\n');
+    await expect.poll(() => ears).toEqual(['lambda', 'http', 'storefront']);
+    ana.disconnect();
+  });
+});
+
+const TYPED = `
+import { Emitter, type EmitResult, emitBookingCreated, PublishError } from 'socketbus/emitter';
+interface Events { said: (message: { readonly text: string }) => void }
+const io = new Emitter<Events>();
+export const result: Promise<EmitResult> = io.to('a').emit('said', { text: 'x' });
+export const count: Promise<number> = io.fetchSockets().then((sockets) => sockets.length);
+export const booked = emitBookingCreated(new Emitter(), {
+  booking: { id: 1, userId: 2, vendorId: 3 },
+  actor: { id: 1, role: 'x' },
+});
+export const retryable = (error: PublishError): boolean => error.retryable;
+// @ts-expect-error: a misspelled event
+io.emit('siad', { text: 'x' });
+// @ts-expect-error: an argument of another type
+io.emit('said', { text: 7 });
+`;
+
+describe.each([
+  ['nodenext', 'nodenext', ['typed.mts', 'typed.cts']],
+  ['esnext', 'bundler', ['typed.ts']],
+])('the types of the packed package, module %s resolved as %s', (module, moduleResolution, files) => {
+  test('are found, and refuse what is wrong', { timeout: PATIENCE }, async () => {
+    const directory = join(consumer, moduleResolution);
+    await mkdir(directory, { recursive: true });
+    for (const file of files) await writeFile(join(directory, file), TYPED);
+    const compilerOptions = {
+      module,
+      moduleResolution,
+      target: 'es2023',
+      strict: true,
+      skipLibCheck: true,
+      noEmit: true,
+      types: ['node'],
+    };
+    await writeFile(join(directory, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
+    const tsc = run(process.execPath, [join(MODULES, 'typescript', 'bin', 'tsc'), '-p', directory]);
+    const output = await tsc.catch(({ stdout }: { stdout: string }) => ({ stdout }));
+    expect(output.stdout).toBe('');
+  });
+});
+
+test.each([
+  ['module', "import { Emitter } from 'socketbus/emitter'; console.log(Emitter.name)"],
+  ['commonjs', "console.log(require('socketbus/emitter').Emitter.name)"],
+])('a clone has the package under its own name, for a %s', async (type, text) => {
+  const { stdout } = await run(process.execPath, [`--input-type=${type}`, '-e', text], { cwd: REPOSITORY });
+  expect(stdout).toBe('Emitter\n');
+});
