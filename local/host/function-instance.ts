@@ -48,6 +48,7 @@ export class FunctionInstance {
   readonly #exited: Promise<void>;
   #work: Work | undefined;
   #alive = true;
+  #stopped = false;
 
   constructor(options: InstanceOptions) {
     this.#options = options;
@@ -101,6 +102,7 @@ export class FunctionInstance {
   /** Ends the thread, whatever it is doing; an event in it ends as an error. */
   async stop(): Promise<void> {
     this.#alive = false;
+    this.#stopped = true;
     await this.#worker.terminate();
     await this.#exited;
   }
@@ -168,7 +170,9 @@ export class FunctionInstance {
   #fail(error: FunctionError): void {
     const work = this.#end();
     if (work === undefined) return;
-    this.#platformLog(work.requestId, `Invoke Error ${JSON.stringify(error)}`);
+    // One that is stopped while it loads has failed nobody.
+    const unheard = this.#stopped && work.requestId === undefined;
+    if (!unheard) this.#platformLog(work.requestId, `Invoke Error ${JSON.stringify(error)}`);
     work.failed(error);
   }
 
