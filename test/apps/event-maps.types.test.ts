@@ -159,3 +159,150 @@ describe('watch-groups', () => {
     expectTypeOf(use).returns.resolves.toBeVoid();
   });
 });
+
+describe('storefront-chat', () => {
+  test('refuses misspelled events and wrong payloads of clients', () => {
+    const use = (socket: Client<'storefront-chat'>) => {
+      socket.emit('authenticate', { customerId: '123' });
+      socket.emit('join-conversation', { conversationId: 789 });
+      socket.emit('join-conversation', '789', (answer) => answer.ok);
+      socket.on('new-message', ({ messageId, content, senderId, timestamp }) => {
+        expectTypeOf(messageId).toEqualTypeOf<string | number>();
+        expectTypeOf(senderId).toEqualTypeOf<string | number>();
+        expectTypeOf(content).toEqualTypeOf<string>();
+        expectTypeOf(timestamp).toEqualTypeOf<string>();
+      });
+      // @ts-expect-error: a misspelled event
+      socket.emit('join-conversacion', { conversationId: 789 });
+      // @ts-expect-error: a misspelled key
+      socket.emit('authenticate', { customerID: '123' });
+      // @ts-expect-error: an event that only the server emits
+      socket.emit('new-message', { messageId: 1, content: 'x', senderId: 1, timestamp: '' });
+      // @ts-expect-error: a misspelled event
+      socket.on('new-mesage', () => undefined);
+      // @ts-expect-error: a key nobody declared
+      socket.on('typing-start', ({ userId }) => userId);
+    };
+    expectTypeOf(use).returns.toBeVoid();
+  });
+
+  test('refuses misspelled events and wrong payloads of backends', () => {
+    const use = async (emitter: Emitter<ServerToClientEvents<'storefront-chat'>>) => {
+      const message = { messageId: 1, content: 'x', senderId: 1, timestamp: '2024-01-15T10:30:00.000Z' };
+      await emitter.to('conversation_1').emit('new-message', message);
+      // @ts-expect-error: a misspelled event
+      await emitter.to('conversation_1').emit('new-mesage', message);
+      // @ts-expect-error: a payload that lacks keys
+      await emitter.to('conversation_1').emit('new-message', { messageId: 1 });
+    };
+    expectTypeOf(use).returns.resolves.toBeVoid();
+  });
+});
+
+describe('clinic-chat', () => {
+  test('refuses misspelled events and wrong payloads of clients', () => {
+    const use = (socket: Client<'clinic-chat'>) => {
+      socket.emit('chat:send-message', { conversacionId: 7, contenido: 'Hola', userId: 1, rol: 'paciente' });
+      socket.on('chat:message-read', ({ mensajeId }) => mensajeId);
+      socket.on('chat:error', ({ code }) => expectTypeOf(code).toEqualTypeOf<string>());
+      // @ts-expect-error: a misspelled event
+      socket.emit('chat:send-mesage', { conversacionId: 7, contenido: 'Hola', userId: 1, rol: 'paciente' });
+      // @ts-expect-error: a payload that lacks a key
+      socket.emit('chat:send-message', { conversacionId: 7, contenido: 'Hola', userId: 1 });
+      // @ts-expect-error: a payload of another type
+      socket.emit('chat:typing', { conversacionId: 7, userId: null });
+      // @ts-expect-error: a misspelled event
+      socket.on('chat:mesage-received', () => undefined);
+      // @ts-expect-error: its failures come as chat:error
+      socket.on('error', () => undefined);
+    };
+    expectTypeOf(use).returns.toBeVoid();
+  });
+
+  test('refuses misspelled events and wrong payloads of backends', () => {
+    const use = async (emitter: Emitter<ServerToClientEvents<'clinic-chat'>>) => {
+      await emitter.to('chat:7').emit('chat:user-typing', { conversacionId: 7, userId: 1 });
+      // @ts-expect-error: a misspelled event
+      await emitter.to('chat:7').emit('chat:user-tipyng', { conversacionId: 7, userId: 1 });
+      // @ts-expect-error: a misspelled key
+      await emitter.to('chat:7').emit('chat:user-typing', { conversationId: 7, userId: 1 });
+    };
+    expectTypeOf(use).returns.resolves.toBeVoid();
+  });
+});
+
+describe('order-sync', () => {
+  test('refuses misspelled events and wrong payloads of clients', () => {
+    const use = (socket: Client<'order-sync'>) => {
+      socket.emit('sync:orders');
+      socket.emit('sync:confirm', { ids: ['a', 1] }, (answer) => answer.ok);
+      socket.on('changes:pending', () => undefined);
+      socket.on('orders:pending', (orders) => {
+        for (const { type, entityId } of orders) {
+          expectTypeOf(type).toEqualTypeOf<string>();
+          expectTypeOf(entityId).toEqualTypeOf<string | number>();
+        }
+      });
+      // @ts-expect-error: a misspelled event
+      socket.emit('sync:order');
+      // @ts-expect-error: ids are a list
+      socket.emit('sync:confirm', { ids: 'a' });
+      // @ts-expect-error: there is no argument at all
+      socket.on('changes:pending', (changes: unknown[]) => changes);
+      // @ts-expect-error: a misspelled event
+      socket.on('change:pending', () => undefined);
+    };
+    expectTypeOf(use).returns.toBeVoid();
+  });
+
+  test('refuses misspelled events and wrong payloads of backends', () => {
+    const use = async (emitter: Emitter<ServerToClientEvents<'order-sync'>>) => {
+      await emitter.of('/sync').emit('changes:pending');
+      // @ts-expect-error: a misspelled event
+      await emitter.of('/sync').emit('change:pending');
+      // @ts-expect-error: there is no argument at all
+      await emitter.of('/sync').emit('changes:pending', 7);
+      // @ts-expect-error: a list, not one
+      await emitter.of('/sync').emit('orders:pending', { id: 'a' });
+    };
+    expectTypeOf(use).returns.resolves.toBeVoid();
+  });
+});
+
+describe('marketplace', () => {
+  test('refuses misspelled events and wrong payloads of clients', () => {
+    const use = (socket: Client<'marketplace'>) => {
+      socket.emit('join', { type: 'vendor', id: 5 });
+      socket.emit('ping', (answer: Ack) => answer.ok);
+      socket.on('booking:created', ({ booking, actor, timestamp }) => {
+        expectTypeOf(booking.vendorId).toEqualTypeOf<string | number>();
+        expectTypeOf(actor.role).toEqualTypeOf<string>();
+        expectTypeOf(timestamp).toEqualTypeOf<string>();
+      });
+      // @ts-expect-error: a misspelled event
+      socket.emit('joins', { type: 'vendor', id: 5 });
+      // @ts-expect-error: a kind of room that there is not
+      socket.emit('join', { type: 'seller', id: 5 });
+      // @ts-expect-error: a misspelled event
+      socket.on('booking:canceled', () => undefined);
+      // @ts-expect-error: a service event has no booking
+      socket.on('service:created', ({ booking }) => booking);
+    };
+    expectTypeOf(use).returns.toBeVoid();
+  });
+
+  test('refuses misspelled events and wrong payloads of backends', () => {
+    const use = async (emitter: Emitter<ServerToClientEvents<'marketplace'>>) => {
+      const about = { actor: { id: 1, role: 'vendor' }, timestamp: '2024-01-15T10:30:00.000Z' };
+      const booking = { id: 2, vendorId: 5, userId: 9 };
+      await emitter.to('user:9').emit('booking:cancelled', { ...about, booking });
+      // @ts-expect-error: a misspelled event
+      await emitter.to('user:9').emit('booking:canceled', { ...about, booking });
+      // @ts-expect-error: a booking has a user
+      await emitter.to('user:9').emit('booking:cancelled', { ...about, booking: { id: 2, vendorId: 5 } });
+      // @ts-expect-error: no entity
+      await emitter.to('user:9').emit('payment:failed', about);
+    };
+    expectTypeOf(use).returns.resolves.toBeVoid();
+  });
+});
