@@ -4,17 +4,17 @@ import { pathToFileURL } from 'node:url';
 import type { Application } from '../../lambdas/bus/public.ts';
 import { type Example, exampleOf } from './example.ts';
 
-export interface OfferedEvent extends Example {
+interface OfferedEvent extends Example {
   readonly event: string;
 }
 
-export interface OfferedCall {
+interface OfferedCall {
   readonly call: string;
   /** A list of arguments. */
   readonly args: unknown;
 }
 
-export interface OfferedApplication {
+interface OfferedApplication {
   readonly name: string;
   readonly namespace: string;
   /** What goes into `auth`; null where nothing is asked for. */
