@@ -210,6 +210,18 @@ describe('who is present', () => {
     });
   });
 
+  test('is nothing that a socket keeps once it has left', async () => {
+    const at = await bus();
+    const ana = await member(at, 7, 1);
+    const kept = async () => {
+      const answer = await at.publisher.handle({ op: 'fetchSockets', rooms: [ana.id] });
+      return (answer as { result: { data: unknown }[] }).result.map(({ data }) => data);
+    };
+    expect(await kept()).toEqual([{ 'clinic-chat:userId:7': 1 }]);
+    await ana.ask('chat:leave-room', { conversacionId: '7', userId: 1 });
+    expect(await kept()).toEqual([{}]);
+  });
+
   test('is the one a socket was last said to be', async () => {
     const at = await bus();
     const ana = await member(at, 7, 1);
