@@ -4,7 +4,7 @@ import pMap from 'p-map';
 import type { Bus } from './context.ts';
 import { type DeliveryReport, deliverToAll } from './delivery.ts';
 import { looksLikeSocketId } from './names.ts';
-import type { Group, Member, NotedRoom, SocketRecord } from './ports.ts';
+import type { Group, Member, NotedRoom, SocketRecord, Store } from './ports.ts';
 
 const VERIFY_CONCURRENCY = 32;
 
@@ -81,13 +81,31 @@ export async function activeRooms(
   limit: number,
   matches: (room: string) => boolean,
 ): Promise<{ readonly rooms: string[]; readonly truncated: boolean }> {
-  const noted = (await bus.store.notedRooms(namespace)).filter(({ room }) => matches(room));
+  const noted = (await directory(bus.store, namespace)).filter(({ room }) => matches(room));
+  // One more than asked for tells whether there are more; where all are verified, one round is enough.
+  const round = limit + 1;
   const rooms: string[] = [];
-  // One more than asked for tells whether there are more.
-  for (let begin = 0; begin < noted.length && rooms.length <= limit; begin += limit) {
-    rooms.push(...(await verifiedRooms(bus, namespace, noted.slice(begin, begin + limit))));
+  for (let begin = 0; begin < noted.length && rooms.length <= limit; begin += round) {
+    rooms.push(...(await verifiedRooms(bus, namespace, noted.slice(begin, begin + round))));
   }
   return { rooms: rooms.slice(0, limit), truncated: rooms.length > limit };
+}
+
+/** Reads of the directory under way, by namespace. */
+const reading = new WeakMap<Store, Map<string, Promise<NotedRoom[]>>>();
+
+/**
+ * The room directory, read once for who asks at the same time: an instance handles one event at a time, so these are
+ * several lists of one answer.
+ */
+function directory(store: Store, namespace: string): Promise<NotedRoom[]> {
+  const ofStore = reading.get(store) ?? new Map<string, Promise<NotedRoom[]>>();
+  reading.set(store, ofStore);
+  const underWay = ofStore.get(namespace);
+  if (underWay !== undefined) return underWay;
+  const read = store.notedRooms(namespace).finally(() => ofStore.delete(namespace));
+  ofStore.set(namespace, read);
+  return read;
 }
 
 async function verifiedRooms(
