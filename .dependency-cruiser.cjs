@@ -12,9 +12,15 @@ module.exports = {
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     room(
       'bin-makes-the-stack',
-      '^bin/',
+      '^bin/(?!asyncapi\\.ts$)',
       ['^bin/', '^lib/'],
       'bin reads the configuration and makes the stack',
+    ),
+    room(
+      'documents-come-from-the-applications',
+      '^bin/asyncapi\\.ts$',
+      ['^lambdas/apps/'],
+      'the generator reads the definitions',
     ),
     room(
       'lib-knows-no-runtime',

@@ -1,5 +1,5 @@
 /**
- * Builds `socketbus/emitter` into `dist/emitter`: once for `import`, once for `require`, each with its types. npm runs
+ * Builds `socketbus/emitter`, and the types of `socketbus/events`, into `dist/emitter`: once for `import`, once for `require`, each with its types. npm runs
  * it after `npm ci` in a clone and before it packs (the script `prepare`), so both have it.
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
@@ -10,6 +10,8 @@ import ts from 'typescript';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ENTRY = join(ROOT, 'emitter', 'index.ts');
+/** Types only, for frontends: `socketbus/events`. */
+const EVENTS = join(ROOT, 'lambdas', 'apps', 'events.ts');
 const OUTPUT = join(ROOT, 'dist', 'emitter');
 
 /** The type in each directory's `package.json` decides what Node and TypeScript take its files for. */
@@ -37,7 +39,7 @@ async function buildCode({ directory, format }: (typeof FORMS)[number]): Promise
   });
 }
 
-/** The declarations of the emitter and of the contract it needs, by path from the root. */
+/** The declarations of the emitter, the event maps and what they need, by path from the root. */
 function declarations(): Map<string, string> {
   const { config, error } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), ts.sys.readFile);
   if (error !== undefined) throw new Error(ts.flattenDiagnosticMessageText(error.messageText, '\n'));
@@ -53,7 +55,7 @@ function declarations(): Map<string, string> {
     rootDir: ROOT,
     outDir: ROOT,
   };
-  const program = ts.createProgram([ENTRY], all, hostWithout(/^@(aws-sdk|smithy)\//, all));
+  const program = ts.createProgram([ENTRY, EVENTS], all, hostWithout(/^@(aws-sdk|smithy)\//, all));
   const found = new Map<string, string>();
   const { diagnostics } = program.emit(undefined, (path, text) => {
     // A declaration file is compiled already: what it imports ends in .js.

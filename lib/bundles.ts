@@ -92,7 +92,11 @@ function buildOptions(root: string, applications: string) {
     mainFields: ['module', 'main'],
     // An application outside this package finds the packages that every bundle has anyway.
     nodePaths: [join(PACKAGE_ROOT, 'node_modules')],
-    alias: { 'socket.io-parser': parserWithoutDebug() },
+    alias: {
+      'socket.io-parser': parserWithoutDebug(),
+      // An application outside this package imports it by name, wherever this package is.
+      'socketbus/app': join(PACKAGE_ROOT, 'lambdas', 'apps', 'public.ts'),
+    },
     plugins: [applicationsPlugin(applications, root)],
     metafile: true,
     write: false,

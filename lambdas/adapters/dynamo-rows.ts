@@ -1,31 +1,28 @@
 /** What applications keep, in the apps table: string keys, values as JSON text. */
 import {
-  BatchWriteCommand,
+  DeleteCommand,
   type DynamoDBDocumentClient,
   GetCommand,
   PutCommand,
   QueryCommand,
   type QueryCommandInput,
 } from '@aws-sdk/lib-dynamodb';
-import type { Clock, Json, Random, RowQuery, Rows, StoredRow } from '../bus/ports.ts';
+import pMap from 'p-map';
+import type { Clock, Json, RowQuery, Rows, StoredRow } from '../bus/ports.ts';
 
 const VERSION = 1;
-/** BatchWriteItem takes 25 rows (DynamoDB quotas page). */
-const BATCH_WRITE = 25;
-const FIRST_PAUSE_MS = 10;
-const LAST_PAUSE_MS = 250;
+/** Deletes in flight at once. */
+const CONCURRENCY = 16;
 
 export class DynamoRows implements Rows {
   readonly #client: DynamoDBDocumentClient;
   readonly #table: string;
   readonly #clock: Clock;
-  readonly #random: Random;
 
-  constructor(client: DynamoDBDocumentClient, table: string, clock: Clock, random: Random) {
+  constructor(client: DynamoDBDocumentClient, table: string, clock: Clock) {
     this.#client = client;
     this.#table = table;
     this.#clock = clock;
-    this.#random = random;
   }
 
   async put(
@@ -76,21 +73,19 @@ export class DynamoRows implements Rows {
     return rows;
   }
 
-  async delete(partition: string, sorts: readonly string[]): Promise<void> {
-    for (let begin = 0; begin < sorts.length; begin += BATCH_WRITE) {
-      await this.#deleteBatch(partition, sorts.slice(begin, begin + BATCH_WRITE));
-    }
+  async delete(partition: string, sorts: readonly string[]): Promise<number> {
+    const removed = await pMap([...new Set(sorts)], (sort) => this.#deleteOne(partition, sort), {
+      concurrency: CONCURRENCY,
+    });
+    return removed.filter(Boolean).length;
   }
 
-  async #deleteBatch(partition: string, sorts: readonly string[]): Promise<void> {
-    let left = [...new Set(sorts)].map((s) => ({ DeleteRequest: { Key: { p: partition, s } } }));
-    for (let pause = FIRST_PAUSE_MS; left.length > 0; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
-      const { UnprocessedItems } = await this.#client.send(
-        new BatchWriteCommand({ RequestItems: { [this.#table]: left } }),
-      );
-      left = (UnprocessedItems?.[this.#table] ?? []) as typeof left;
-      if (left.length > 0) await this.#clock.sleep(pause * (0.5 + this.#random.float()));
-    }
+  /** One by one, because a batch does not tell what was there; the write units are the same. */
+  async #deleteOne(partition: string, sort: string): Promise<boolean> {
+    const { Attributes } = await this.#client.send(
+      new DeleteCommand({ TableName: this.#table, Key: { p: partition, s: sort }, ReturnValues: 'ALL_OLD' }),
+    );
+    return Attributes !== undefined && !this.#expired(Attributes);
   }
 
   #range(partition: string, { after, descending = false }: RowQuery): QueryCommandInput {

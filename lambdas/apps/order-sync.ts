@@ -149,10 +149,10 @@ async function recordChange(
 
 /** Whether changes are still pending then; everybody is told so, because nobody knows who will pull them. */
 async function confirm(io: SyncNamespace, context: AppContext, ids: readonly Id[]): Promise<boolean> {
-  await context.rows.delete(CHANGES, ids.map(String));
+  const confirmed = await context.rows.delete(CHANGES, ids.map(String));
   const left = await anyPending(context);
-  // Who confirms nothing each time it is told would be told for ever.
-  if (left && ids.length > 0) await io.emit('changes:pending');
+  // Who confirms nothing each time it is told would tell everybody for ever.
+  if (left && confirmed > 0) await io.emit('changes:pending');
   return left;
 }
 

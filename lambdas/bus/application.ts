@@ -55,7 +55,7 @@ export interface RoomKind<Socket = AnySocket> {
    * Whether this socket may join; `rest` is the room's name after the prefix. Default: nobody. A predicate: it runs
    * in the queue of the socket's effects, so it must not await an emit or a join of the same socket.
    */
-  readonly canJoin?: (socket: Socket, rest: string) => boolean | Promise<boolean>;
+  readonly canJoin?: (socket: Socket, rest: string, context: AppContext) => boolean | Promise<boolean>;
   /** Many sockets join at once: membership is spread over 16 partitions instead of one (design D6). */
   readonly hot?: boolean;
 }

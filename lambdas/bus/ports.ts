@@ -223,8 +223,8 @@ export interface Rows {
   ): Promise<boolean>;
   get(partition: string, sort: string): Promise<Json | undefined>;
   query(partition: string, query: RowQuery): Promise<StoredRow[]>;
-  /** Deleting what is not there is no error. Not atomic over several rows. */
-  delete(partition: string, sorts: readonly string[]): Promise<void>;
+  /** Returns how many were there; deleting what is not there is no error. Not atomic over several rows. */
+  delete(partition: string, sorts: readonly string[]): Promise<number>;
 }
 
 /** An application event for other systems, on the deployment's event bus. */

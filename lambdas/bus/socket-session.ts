@@ -234,7 +234,8 @@ export class ApplicationSocket implements AnySocket {
 
   async #checkJoin(room: string): Promise<void> {
     const owner = ownedRoom(this.#session.bus, this.#application, room);
-    const allowed = await owner.kind.canJoin?.(this, room.slice(owner.prefix.length));
+    const context = appContext(this.#session.bus, this.#application);
+    const allowed = await owner.kind.canJoin?.(this, room.slice(owner.prefix.length), context);
     if (allowed !== true) throw new BusError('forbidden', `the room ${room} is not open to this socket`);
   }
 

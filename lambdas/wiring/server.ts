@@ -47,7 +47,7 @@ export function createServer(): Server {
     }),
     wire: new ManagementWire(environment.CALLBACK_URL, log),
     workers: new LambdaWorkers(environment.OPEN_FUNCTION ?? ''),
-    rows: new DynamoRows(client, environment.APPS_TABLE, systemClock, systemRandom),
+    rows: new DynamoRows(client, environment.APPS_TABLE, systemClock),
     forwarder: new EventBridgeForwarder(environment.EVENT_BUS),
     clock: systemClock,
     random: systemRandom,

@@ -27,7 +27,7 @@ export function memoryRows(): Rows {
         .slice(0, limit);
     },
     delete: async (partition, sorts) => {
-      for (const sort of sorts) rowsOf(partition).delete(sort);
+      return [...new Set(sorts)].filter((sort) => rowsOf(partition).delete(sort)).length;
     },
   };
 }
