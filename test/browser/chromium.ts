@@ -1,6 +1,6 @@
 /** A headless Chromium out of node_modules, or the one that `CHROME_PATH` names. */
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -66,9 +66,18 @@ async function launchIn(directory: string): Promise<Browser> {
       TMPDIR: directory,
       HOME: directory,
       LD_LIBRARY_PATH: libraries.filter(Boolean).join(':'),
-      FONTCONFIG_PATH: join(directory, 'fonts'),
+      FONTCONFIG_FILE: await fontConfiguration(directory),
     },
   });
+}
+
+/** The package's own configuration looks for its fonts in `/tmp/fonts`; without any font Chromium ends itself. */
+async function fontConfiguration(directory: string): Promise<string> {
+  const file = join(directory, 'fonts.conf');
+  const dirs = [join(directory, 'fonts'), '/usr/share/fonts'].map((path) => `<dir>${path}</dir>`);
+  const cache = `<cachedir>${join(directory, 'fonts-cache')}</cachedir>`;
+  await writeFile(file, `<?xml version="1.0"?><fontconfig>${dirs.join('')}${cache}</fontconfig>`);
+  return file;
 }
 
 /** The package asks `os.tmpdir()`, which asks the environment. */
