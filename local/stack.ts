@@ -13,7 +13,7 @@ import { CredentialStore, type Credentials, LOCAL_CREDENTIALS } from './host/cre
 import { FunctionHost, type HostOptions } from './host/function-host.ts';
 import type { Invocation, LogSink } from './host/invocation.ts';
 import { within } from './host/within.ts';
-import { LocalPage } from './page/local-page.ts';
+import { isAtHome, LocalPage } from './page/local-page.ts';
 import { Port } from './port.ts';
 import { type BusEvent, EventBridge } from './services/event-bridge.ts';
 import { HttpApi } from './services/http-api.ts';
@@ -284,6 +284,12 @@ class RunningStack implements LocalStack {
 
   #http(request: IncomingMessage, response: ServerResponse): void | Promise<void> {
     const { path } = targetOf(request.url ?? '/');
+    const isService = ServiceEndpoint.owns(request, path) || LambdaApi.owns(path);
+    if (isService && !isAtHome(request)) {
+      request.resume();
+      sendJson(response, 403, { message: 'only programs and the page of this stack may ask' });
+      return;
+    }
     if (ServiceEndpoint.owns(request, path)) return this.#services.handle(request, response);
     if (LambdaApi.owns(path)) return this.#lambda.handle(request, response, path);
     if (this.webSocketApi !== undefined && this.#isWebSocketPath(path)) {

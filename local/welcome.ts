@@ -24,6 +24,8 @@ export function welcome(stack: LocalStack, settings: Settings, token: string): s
 ${shown.join('\n')}${settings.trusting ? WARNING : ''}
   also at ${origin.replace(/^http/, 'ws')}/${stage} (the API's own URL)
 
+Try every application as two users side by side, in a browser: ${origin}/
+
 A token for user 1, ana, good for 8 hours:
 
 ${token}

@@ -77,7 +77,7 @@ export interface AppSocket<Events extends EventSchemas, Identity> extends Broadc
   join(room: string | readonly string[]): Promise<void>;
   leave(room: string): Promise<void>;
   disconnect(close?: boolean): Promise<void>;
-  /** Whether something becomes true within 500 ms, re-reading the socket meanwhile (design D13). */
+  /** Whether something becomes true within 1.5 s, re-reading the socket meanwhile (design D13). */
   eventually(predicate: () => boolean): Promise<boolean>;
 }
 

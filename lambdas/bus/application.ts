@@ -146,7 +146,7 @@ export interface AnySocket extends AnyBroadcast {
   leave(room: string): Promise<void>;
   disconnect(close?: boolean): Promise<void>;
   /**
-   * Whether something becomes true of this socket within 500 ms, re-reading it meanwhile: API Gateway runs one
+   * Whether something becomes true of this socket within 1.5 s, re-reading it meanwhile: API Gateway runs one
    * client's messages concurrently, so what an earlier message set may still be under way (design D13).
    */
   eventually(predicate: () => boolean): Promise<boolean>;

@@ -20,7 +20,7 @@ import type { Lifecycle } from './lifecycle.ts';
 import { newId } from './names.ts';
 import { eventFrames } from './packets.ts';
 import { parsePayload } from './payloads.ts';
-import type { Json, SocketRecord } from './ports.ts';
+import type { SocketRecord } from './ports.ts';
 import { NamespaceBroadcast, SocketSession } from './socket-session.ts';
 
 const CONCURRENCY = 16;
@@ -107,8 +107,9 @@ export class Publisher {
     const { namespace, identity, room } = this.#known(request);
     await new Grants(this.#bus.rows, namespace).remove(identity, room);
     const members = await openSockets(this.#bus, { namespace, rooms: [room], except: [] });
-    const theirs = members.filter((record) =>
-      Object.values(record.identities).some((each) => names(each, identity)),
+    // A proof that came after the handshake is kept in the socket's data by the application that asked for it.
+    const theirs = members.filter(({ identities, data }) =>
+      [...Object.values(identities), ...Object.values(data)].some((each) => names(each, identity)),
     );
     for (const record of theirs) await new SocketSession(this.#bus, record, this.#lifecycle).leave([room]);
     return { revoked: true, sockets: theirs.length };
@@ -196,11 +197,11 @@ function fetched(record: SocketRecord): FetchedSocket {
   };
 }
 
-/** Whether a stored identity is the one that a backend names; `7` and `"7"` are the same. */
-function names(stored: Json, identity: string | number): boolean {
-  return (
-    typeof stored === 'object' && stored !== null && 'id' in stored && String(stored.id) === String(identity)
-  );
+/** Whether what is stored of a socket proves this identity; `7` and `"7"` are the same. */
+function names(stored: unknown, identity: string | number): boolean {
+  if (typeof stored !== 'object' || stored === null) return false;
+  if ('id' in stored && String(stored.id) === String(identity)) return true;
+  return 'identity' in stored && names(stored.identity, identity);
 }
 
 function failure(error: BusError): ErrorResult {

@@ -9,8 +9,11 @@ import { eventFrames } from './packets.ts';
 import { checkServerEvent } from './payloads.ts';
 import type { Json, SocketRecord, SocketRef } from './ports.ts';
 
-/** How long a missing prerequisite is waited for before a handler refuses (design D13). */
-const PREREQUISITE_MS = 500;
+/**
+ * How long a missing prerequisite is waited for before a handler refuses (design D13). Longer than the cold start of
+ * another instance, which is what usually holds the earlier message up.
+ */
+const PREREQUISITE_MS = 1_500;
 const PREREQUISITE_STEP_MS = 25;
 
 /** How a session ends a socket; given by the lifecycle, which knows the write order. */

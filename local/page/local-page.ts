@@ -130,7 +130,7 @@ export class LocalPage {
  * Tokens are handed out here, so only this page may ask. A foreign page in the same browser is told by its `Origin`,
  * and one whose name was made to resolve to this machine by its `Host`.
  */
-function isAtHome({ headers }: IncomingMessage): boolean {
+export function isAtHome({ headers }: IncomingMessage): boolean {
   const { host = '', origin } = headers;
   if (!HOSTS.includes(host.replace(/:\d+$/, ''))) return false;
   return origin === undefined || origin === `http://${host}`;

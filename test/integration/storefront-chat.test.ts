@@ -219,6 +219,17 @@ describe('where identities are to be proven, and messages arrive in any order', 
     expect(await ana.emitWithAck('join-conversation', 'granted')).toMatchObject({ ok: false });
   });
 
+  test('a revocation also reaches who brought the token with `authenticate`', async () => {
+    const emitter = backend(bus);
+    const late = bus.client();
+    const customer = { customerId: 'late', token: await token({ sub: 'late' }) };
+    expect(await late.emitWithAck('authenticate', customer)).toMatchObject({ ok: true });
+    await emitter.grant('late', 'conversation_late');
+    expect(await late.emitWithAck('join-conversation', 'late')).toMatchObject({ ok: true });
+    expect(await emitter.revoke('late', 'conversation_late')).toEqual({ sockets: 1 });
+    expect(await storefront(emitter).emitToConversation('late', 'x', 1)).toMatchObject({ audience: 0 });
+  });
+
   test('status lists rooms only for who proves who it is, in the header', async () => {
     const ana = bus.client({ auth: { token: await token({ sub: 'listed' }) } });
     await ana.emitWithAck('authenticate', { customerId: 'listed' });
