@@ -411,8 +411,12 @@ export class DynamoStore implements Store {
     await this.#client.send(new DeleteCommand({ TableName: this.#table, Key: dueKey(due) }));
   }
 
+  async addDue(due: Due): Promise<void> {
+    await this.#client.send(new PutCommand({ TableName: this.#table, Item: dueRow(due) }));
+  }
+
   async postponeDue(due: Due, at: number): Promise<void> {
-    await this.#client.send(new PutCommand({ TableName: this.#table, Item: dueRow({ ...due, at }) }));
+    await this.addDue({ ...due, at });
     await this.removeDue(due);
   }
 

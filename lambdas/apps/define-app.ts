@@ -77,6 +77,8 @@ export interface AppSocket<Events extends EventSchemas, Identity> extends Broadc
   join(room: string | readonly string[]): Promise<void>;
   leave(room: string): Promise<void>;
   disconnect(close?: boolean): Promise<void>;
+  /** Closes the connection by the sweep after this time: when a proof that came after the handshake expires. */
+  expireAt(at: number): Promise<void>;
   /** Whether something becomes true within 1.5 s, re-reading the socket meanwhile (design D13). */
   eventually(predicate: () => boolean): Promise<boolean>;
 }

@@ -55,6 +55,7 @@ export const storefrontChat = defineApp({
           requireIdentity(context, { ...proof.identity, username: undefined }, customerId, 'customerId');
           await becomeCustomer(socket, customerId);
           socket.data.proof = { ...proof };
+          if (proof.expiresAt !== undefined) await socket.expireAt(proof.expiresAt);
         } else {
           requireIdentity(context, identityOf(socket, context), customerId, 'customerId');
           await becomeCustomer(socket, customerId);

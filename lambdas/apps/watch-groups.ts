@@ -104,6 +104,8 @@ export const watchGroups = defineApp({
       payload: groupPayload,
       async handle(socket, { groupId }) {
         authenticated(socket);
+        // A join sent just before may still be under way: leaving first would leave nothing.
+        await socket.eventually(() => socket.rooms.has(GROUP + groupId));
         await socket.leave(GROUP + groupId);
         return { ok: true, groupId };
       },

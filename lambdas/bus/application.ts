@@ -145,6 +145,8 @@ export interface AnySocket extends AnyBroadcast {
   join(room: string | readonly string[]): Promise<void>;
   leave(room: string): Promise<void>;
   disconnect(close?: boolean): Promise<void>;
+  /** Closes the connection by the sweep after this time: when a proof that came after the handshake expires. */
+  expireAt(at: Millis): Promise<void>;
   /**
    * Whether something becomes true of this socket within 1.5 s, re-reading it meanwhile: API Gateway runs one
    * client's messages concurrently, so what an earlier message set may still be under way (design D13).

@@ -20,13 +20,24 @@ import {
 } from './heartbeat.ts';
 import { newId } from './names.ts';
 import { connectErrorFrame, connectFrame, disconnectFrame, eventFrames } from './packets.ts';
-import type { Connection, Due, Handshake, Json, OpenWork, SocketRecord, SocketRef } from './ports.ts';
+import type {
+  Connection,
+  Due,
+  Handshake,
+  Json,
+  OpenWork,
+  PostOutcome,
+  SocketRecord,
+  SocketRef,
+} from './ports.ts';
 import { reportFailure, runApplication, type SocketEnder, SocketSession } from './socket-session.ts';
 
-/** How long a post to a connection that is just opening is tried; the client waits 20 s for the open packet. */
-const OPENING_POST_MS = 10_000;
+/** How long a post to a connection that is just opening is tried: `$connect` returns within milliseconds of it. */
+const OPENING_POST_MS = 3_000;
+/** After this long without an answer but 410 it is asked whether the connection still exists. */
+const OPENING_CHECK_MS = 250;
 /** How long a reply is tried: its connection has sent a frame, so a 410 that lasts means that it has gone. */
-const REPLY_POST_MS = 3_000;
+const REPLY_POST_MS = 1_000;
 /** How long CONNECT waits for a DISCONNECT that was sent before it and is handled after it (design D13). */
 const REORDER_MS = 500;
 const REORDER_STEP_MS = 25;
@@ -72,14 +83,7 @@ export class Lifecycle implements SocketEnder {
       pingTimeout: config.pingTimeoutMinutes * MINUTE_MS,
       maxPayload: MAX_FRAME_BYTES,
     });
-    const outcome = await postUntil(
-      this.#bus,
-      work.connectionId,
-      frame,
-      retryUndelivered,
-      clock.now() + OPENING_POST_MS,
-      OPENING_BACKOFF_MS,
-    );
+    const outcome = await this.#postOpening(work.connectionId, frame);
     if (outcome !== 'ok') {
       log.warn('the open packet could not be posted', { connectionId: work.connectionId, outcome });
       await wire.close(work.connectionId);
@@ -87,6 +91,27 @@ export class Lifecycle implements SocketEnder {
     }
     const slot = slotOf(work.connectionId, config.pingIntervalMinutes);
     await store.joinSlot(work.connectionId, slot, work.connectedAt, clock.now());
+  }
+
+  /**
+   * A 410 may mean that `$connect` has not returned yet, or that the client has hung up already. Its row tells which
+   * as soon as `$disconnect` has run; nobody waits long for a client that is gone.
+   */
+  async #postOpening(connectionId: string, frame: string): Promise<PostOutcome> {
+    const { clock, store } = this.#bus;
+    for (const deadline = clock.now() + OPENING_POST_MS; ; ) {
+      const slice = Math.min(clock.now() + OPENING_CHECK_MS, deadline);
+      const outcome = await postUntil(
+        this.#bus,
+        connectionId,
+        frame,
+        retryUndelivered,
+        slice,
+        OPENING_BACKOFF_MS,
+      );
+      if (!retryUndelivered(outcome) || clock.now() + OPENING_CHECK_MS > deadline) return outcome;
+      if ((await store.connection(connectionId))?.open !== true) return 'gone';
+    }
   }
 
   /** CONNECT to a namespace. */

@@ -127,10 +127,10 @@ export class Messages {
     if (record === undefined) return;
     const session = new SocketSession(this.#bus, record, this.#lifecycle);
     const [event, payload] = eventArguments(packet);
-    const acknowledgement = await this.#run(session, event, payload);
-    if (packet.id !== undefined && !session.ended) {
-      await session.emitSelf(this.#acknowledgement(packet.namespace, packet.id, event, acknowledgement));
-    }
+    await this.#run(session, event, payload, async (answer) => {
+      if (packet.id === undefined || session.ended) return;
+      await session.emitSelf(this.#acknowledgement(packet.namespace, packet.id, event, answer));
+    });
     await this.#lifecycle.reap(session.gone);
   }
 
@@ -156,22 +156,31 @@ export class Messages {
   }
 
   /** Runs the event's handler; what it returns, or how it failed, is the acknowledgement. */
-  async #run(session: SocketSession, event: string, payload: unknown): Promise<Acknowledgement> {
+  async #run(
+    session: SocketSession,
+    event: string,
+    payload: unknown,
+    acknowledge: (answer: Acknowledgement) => Promise<void>,
+  ): Promise<void> {
     const found = this.#bus.registry.clientEvent(session.record.namespace, event);
     if (found === undefined) {
       // Socket.IO ignores an event nobody listens to; who asked for an acknowledgement is told.
-      return refusal(new BusError('not_found', `no application handles the event ${event}`));
+      return acknowledge(refusal(new BusError('not_found', `no application handles the event ${event}`)));
     }
+    let answer: Acknowledgement;
     try {
-      return await this.#runHandler(session, found.application, event, found.definition, payload);
+      answer = await this.#runHandler(session, found.application, event, found.definition, payload);
     } catch (cause) {
       const error = asBusError(cause);
       if (error.code === 'internal') this.#bus.log.error('a handler failed', { event, error: cause });
+      // Before the error event, whose handler may end the socket.
+      await acknowledge(refusal(error));
       await reportFailure(session, found.application, { event, payload, error }).catch((failure: unknown) =>
         this.#bus.log.error('a failure could not be reported', { event, error: failure }),
       );
-      return refusal(error);
+      return;
     }
+    await acknowledge(answer);
   }
 
   async #runHandler(

@@ -171,6 +171,7 @@ export interface Store {
 
   due(minute: number, shard: number): Promise<Due[]>;
   dueShards(): number;
+  addDue(due: Due): Promise<void>;
   removeDue(due: Due): Promise<void>;
   /** Puts it off to a later time. Not atomic: it is written anew before it is removed. */
   postponeDue(due: Due, at: Millis): Promise<void>;

@@ -4,6 +4,7 @@ import { activeRooms, audience, broadcast, type Found, openSockets } from './bro
 import { appContext, type Bus } from './context.ts';
 import { deliver } from './delivery.ts';
 import { BusError, invalidPayload } from './errors.ts';
+import { MAX_CONNECTION_MS } from './heartbeat.ts';
 import { checkRoomName, looksLikeSocketId } from './names.ts';
 import { eventFrames } from './packets.ts';
 import { checkServerEvent } from './payloads.ts';
@@ -192,6 +193,16 @@ export class ApplicationSocket implements AnySocket {
       // The disconnect hooks see what was changed before.
       await this.save();
       await this.#session.disconnect(close);
+    });
+  }
+
+  expireAt(at: number): Promise<void> {
+    const { bus, ref } = this.#session;
+    return this.#session.enqueue(async () => {
+      // No connection outlives two hours: what expires later needs no row.
+      if (at > ref.connectedAt + MAX_CONNECTION_MS) return;
+      const { connectionId, namespace, id } = ref;
+      await bus.store.addDue({ kind: 'expiry', at, connectionId, socket: { namespace, id } });
     });
   }
 

@@ -11,7 +11,16 @@ export function fieldName(path: readonly PropertyKey[]): string {
 /** The first issue of a failed parse, in words: which field, and what is wrong with it. */
 export function firstIssue(error: z.core.$ZodError): { readonly field: string; readonly message: string } {
   const issue = error.issues[0];
-  const field = fieldName(issue?.path ?? []);
-  const message = issue?.message ?? 'is not valid';
+  if (issue === undefined) return { field: '', message: 'is not valid' };
+  const unknown = issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [];
+  const field = fieldName([...issue.path, ...unknown]);
+  const message = described(issue);
   return { field, message: field === '' ? message : `${field}: ${message}` };
+}
+
+/** zod/mini carries no texts of its own: it says `Invalid input` wherever a schema does not say more. */
+function described(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'unrecognized_keys') return 'is not a known field';
+  if (issue.message !== 'Invalid input') return issue.message;
+  return issue.code === 'invalid_type' ? `must be of type ${issue.expected}` : 'is not valid';
 }

@@ -51,7 +51,8 @@ const rooms = () =>
     [],
   );
 
-const emitRequestSchema = z.object({
+// Strict: a misspelt `rooms` would otherwise be the whole namespace.
+const emitRequestSchema = z.strictObject({
   op: z.literal('emit'),
   namespace: z._default(namespaceName(), '/'),
   /** Empty: the whole namespace. A socket id is a room too. */
@@ -62,11 +63,11 @@ const emitRequestSchema = z.object({
   args: z._default(z.array(z.json()), []),
   /** Base64 of each binary value, in the order of its placeholder number. */
   attachments: z.optional(z.array(z.base64()).check(z.maxLength(10, 'must not exceed 10 attachments'))),
-  flags: z._default(z.object({ volatile: z.optional(z.boolean()) }), {}),
+  flags: z._default(z.strictObject({ volatile: z.optional(z.boolean()) }), {}),
   id: z.optional(z.string().check(z.minLength(1), z.maxLength(256))),
 });
 
-const appRequestSchema = z.object({
+const appRequestSchema = z.strictObject({
   op: z.literal('app'),
   app: z.string().check(z.minLength(1)),
   call: z.string().check(z.minLength(1)),
@@ -83,15 +84,23 @@ const someRooms = () =>
       z.maxLength(MAX_ROOMS_PER_PUBLISH, `must not exceed ${MAX_ROOMS_PER_PUBLISH} rooms`),
     );
 
-const socketsJoinRequestSchema = z.object({ op: z.literal('socketsJoin'), ...sockets, join: someRooms() });
-const socketsLeaveRequestSchema = z.object({ op: z.literal('socketsLeave'), ...sockets, leave: someRooms() });
-const disconnectSocketsRequestSchema = z.object({
+const socketsJoinRequestSchema = z.strictObject({
+  op: z.literal('socketsJoin'),
+  ...sockets,
+  join: someRooms(),
+});
+const socketsLeaveRequestSchema = z.strictObject({
+  op: z.literal('socketsLeave'),
+  ...sockets,
+  leave: someRooms(),
+});
+const disconnectSocketsRequestSchema = z.strictObject({
   op: z.literal('disconnectSockets'),
   ...sockets,
   /** Also closes the connection under the sockets. */
   close: z._default(z.boolean(), false),
 });
-const fetchSocketsRequestSchema = z.object({ op: z.literal('fetchSockets'), ...sockets });
+const fetchSocketsRequestSchema = z.strictObject({ op: z.literal('fetchSockets'), ...sockets });
 
 const identity = () =>
   z.union(
@@ -99,8 +108,8 @@ const identity = () =>
     'must be a string or a safe integer',
   );
 const grant = { namespace: z._default(namespaceName(), '/'), identity: identity(), room: roomName() };
-const grantRequestSchema = z.object({ op: z.literal('grant'), ...grant });
-const revokeRequestSchema = z.object({ op: z.literal('revoke'), ...grant });
+const grantRequestSchema = z.strictObject({ op: z.literal('grant'), ...grant });
+const revokeRequestSchema = z.strictObject({ op: z.literal('revoke'), ...grant });
 
 export const publishRequestSchema = z.discriminatedUnion('op', [
   emitRequestSchema,

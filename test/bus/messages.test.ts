@@ -242,7 +242,8 @@ describe('an event', () => {
       ok: false,
       error: { code: 'invalid_payload', field: 'id' },
     });
-    const [error, ack] = frames();
+    // The acknowledgement first: an error handler may end the socket.
+    const [ack, error] = frames();
     expect(JSON.parse(error!.slice(2))).toMatchObject([
       'error',
       { code: 'invalid_payload', event: 'strict', timestamp: new Date(at.clock.now()).toISOString() },
@@ -255,7 +256,7 @@ describe('an event', () => {
       ok: false,
       error: { code: 'forbidden', message: 'not yours', field: 'id' },
     });
-    expect(JSON.parse(frames()[0]!.slice(2))[1]).toMatchObject({ code: 'forbidden', message: 'not yours' });
+    expect(JSON.parse(frames()[1]!.slice(2))[1]).toMatchObject({ code: 'forbidden', message: 'not yours' });
   });
 
   test('whose handler throws is an internal error without details; the details are in the log', async () => {
@@ -263,7 +264,7 @@ describe('an event', () => {
       ok: false,
       error: { code: 'internal', message: 'internal error' },
     });
-    expect(JSON.parse(frames()[0]!.slice(2))[1]).toMatchObject({ code: 'internal', event: 'break' });
+    expect(JSON.parse(frames()[1]!.slice(2))[1]).toMatchObject({ code: 'internal', event: 'break' });
     expect(JSON.stringify(at.wire.posts)).not.toContain('secret cause');
     const line = at.log.lines.find(({ message }) => message === 'a handler failed');
     expect(String((line!.fields as { error: unknown }).error)).toContain('secret cause');

@@ -267,6 +267,7 @@ describe('a publish', () => {
     (await bus.stack.invoke('publish', request)) as { value: unknown };
 
   test.each([
+    [{ op: 'emit', room: ['group:1'], event: 'x' }, 'room'],
     [{ op: 'emit', rooms: 'group:1', event: 'x' }, 'rooms'],
     [{ op: 'emit', rooms: ['a', ''], event: 'x' }, 'rooms[1]'],
     [{ op: 'emit' }, 'event'],

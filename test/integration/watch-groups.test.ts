@@ -148,6 +148,16 @@ describe('a stock client on the local stack', () => {
     expect(await episode).toMatchObject({ groupId: 'breath' });
   });
 
+  test('that joins and leaves in one breath is out in the end', async () => {
+    const ana = await member('1', 'ana');
+    for (let round = 0; round < 3; round += 1) {
+      ana.socket.emit('join-group', { groupId: 'brief' });
+      await ana.socket.emitWithAck('leave-group', { groupId: 'brief' });
+    }
+    const answer = await bus.stack.invoke('publish', emit('group:brief', 'group-activity', {}));
+    expect(answer).toMatchObject({ value: { audience: 0 } });
+  });
+
   test('shows a token that no log line repeats', async () => {
     const secret = await token({ sub: '1', username: 'ana' });
     const socket = bus.client({
