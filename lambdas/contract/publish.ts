@@ -51,6 +51,9 @@ const rooms = () =>
     [],
   );
 
+/** Every request may carry an id of the caller's; EventBridge's event id is the default one. */
+const request = { id: z.optional(z.string().check(z.minLength(1), z.maxLength(256))) };
+
 // Strict: a misspelt `rooms` would otherwise be the whole namespace.
 const emitRequestSchema = z.strictObject({
   op: z.literal('emit'),
@@ -64,10 +67,11 @@ const emitRequestSchema = z.strictObject({
   /** Base64 of each binary value, in the order of its placeholder number. */
   attachments: z.optional(z.array(z.base64()).check(z.maxLength(10, 'must not exceed 10 attachments'))),
   flags: z._default(z.strictObject({ volatile: z.optional(z.boolean()) }), {}),
-  id: z.optional(z.string().check(z.minLength(1), z.maxLength(256))),
+  ...request,
 });
 
 const appRequestSchema = z.strictObject({
+  ...request,
   op: z.literal('app'),
   app: z.string().check(z.minLength(1)),
   call: z.string().check(z.minLength(1)),
@@ -75,7 +79,7 @@ const appRequestSchema = z.strictObject({
 });
 
 /** Which sockets an operation is about: those of an emit to the same rooms. */
-const sockets = { namespace: z._default(namespaceName(), '/'), rooms: rooms(), except: rooms() };
+const sockets = { ...request, namespace: z._default(namespaceName(), '/'), rooms: rooms(), except: rooms() };
 const someRooms = () =>
   z
     .array(roomName())
@@ -107,7 +111,12 @@ const identity = () =>
     [z.string().check(z.minLength(1), z.maxLength(256)), z.int()],
     'must be a string or a safe integer',
   );
-const grant = { namespace: z._default(namespaceName(), '/'), identity: identity(), room: roomName() };
+const grant = {
+  ...request,
+  namespace: z._default(namespaceName(), '/'),
+  identity: identity(),
+  room: roomName(),
+};
 const grantRequestSchema = z.strictObject({ op: z.literal('grant'), ...grant });
 const revokeRequestSchema = z.strictObject({ op: z.literal('revoke'), ...grant });
 

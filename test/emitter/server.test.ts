@@ -34,7 +34,9 @@ describe('a backend', () => {
     ];
     const heard = (event: string) => clients.map((client) => client.heard(event).length);
     const groups = watchGroups(io);
-    expect(await groups.emitToGroup('7', 'series-added', { seriesName: 'Dark' })).toMatchObject({
+    expect(
+      await groups.emitToGroup('7', 'series-added', { seriesName: 'Dark', addedBy: 'ana' }),
+    ).toMatchObject({
       ok: true,
       audience: 2,
       posted: 2,
@@ -50,7 +52,7 @@ describe('a backend', () => {
       [1, 1, 1],
       [0, 1, 0],
     ]);
-    expect(clients[0]!.heard('series-added')).toEqual([{ seriesName: 'Dark' }]);
+    expect(clients[0]!.heard('series-added')).toEqual([{ seriesName: 'Dark', addedBy: 'ana' }]);
   });
 
   test('sends bytes that arrive as bytes', async () => {
