@@ -2,7 +2,7 @@
  * The API with which an application is written (design D10): one declarative definition from which come the
  * server's behaviour, the TypeScript event maps of its clients, and its documentation.
  */
-import * as z from 'zod/mini';
+
 import type {
   Answer,
   AnySocket,
@@ -21,6 +21,7 @@ import type {
   Schema,
   Settings,
 } from '../bus/public.ts';
+import type { Id } from '../contract/values.ts';
 
 /** Payload schemas by event name. */
 export type EventSchemas = Readonly<Record<string, Schema>>;
@@ -226,25 +227,6 @@ export function defineApp<
   };
 }
 
-/** Longest id in characters: ids become parts of room names. */
-const MAX_ID_LENGTH = 256;
-
-/** An id: a string or a safe integer. `7` and `"7"` name the same room; echoes keep the type (the contract). */
-export const id = () =>
-  z.union(
-    [
-      z.string().check(
-        z.minLength(1, 'must not be empty'),
-        z.maxLength(MAX_ID_LENGTH, `must not exceed ${MAX_ID_LENGTH} characters`),
-        z.refine((value) => value.isWellFormed(), 'must be well-formed Unicode'),
-      ),
-      z.int(),
-    ],
-    'must be a string or a safe integer',
-  );
-
-export type Id = string | number;
-
 const CANONICAL_INTEGER = /^(0|-?[1-9]\d*)$/;
 
 /** Text that is a canonical safe integer becomes a number, anything else stays: `"1"` → `1`, `"01"` → `"01"`. */
@@ -252,5 +234,4 @@ export function canonicalId(text: string): Id {
   return CANONICAL_INTEGER.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : text;
 }
 
-/** ISO 8601 in UTC, as `Date.toISOString` writes it. */
-export const timestamp = () => z.iso.datetime();
+export { type Id, id, timestamp } from '../contract/values.ts';
