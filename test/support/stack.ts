@@ -23,7 +23,7 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
   const stack = await startStack({
     assembly: assembly(),
     schedule: false,
-    settings: { JWT_SECRET, CLOUD_API_KEY },
+    settings: { JWT_SECRET, CLOUD_API_KEY, ...otherDatabase() },
     log: (entry) => logs.push(JSON.stringify(entry)),
     ...options,
   });
@@ -47,6 +47,12 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
       await stack.close();
     },
   };
+}
+
+/** Tables of somebody else, where the environment names them: the same behaviour is wanted there. */
+function otherDatabase(): Record<string, string> {
+  const { DYNAMODB_ENDPOINT } = process.env;
+  return DYNAMODB_ENDPOINT === undefined ? {} : { DYNAMODB_ENDPOINT };
 }
 
 /** A token of the test deployment. */

@@ -63,12 +63,14 @@ describe('tables', () => {
   });
 
   it('that do not exist are not found, for data and for settings', async () => {
-    expect(await refusalOf(get('absent', { p: 'a', s: 'b' }))).toMatchObject({
-      name: 'ResourceNotFoundException',
-      message: 'Requested resource not found',
-    });
+    const missing = await refusalOf(get('absent', { p: 'a', s: 'b' }));
+    expect(missing.name).toBe('ResourceNotFoundException');
+    if (db.isOurs) expect(missing.message).toBe('Requested resource not found');
     const settings = db.client.send(new DescribeTimeToLiveCommand({ TableName: 'absent' }));
     expect((await refusalOf(settings)).name).toBe('ResourceNotFoundException');
+  });
+
+  it.runIf(process.env.DYNAMODB_ENDPOINT === undefined)('that do not exist have no backups', async () => {
     const backups = db.client.send(new DescribeContinuousBackupsCommand({ TableName: 'absent' }));
     expect((await refusalOf(backups)).name).toBe('TableNotFoundException');
   });
@@ -85,7 +87,7 @@ describe('tables', () => {
     await protect(false);
   });
 
-  it('remember continuous backups', async () => {
+  it.runIf(process.env.DYNAMODB_ENDPOINT === undefined)('remember continuous backups', async () => {
     const name = await db.table();
     await db.client.send(
       new UpdateContinuousBackupsCommand({
@@ -350,12 +352,12 @@ describe('conditions and updates of maps', () => {
       ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
     } as const;
     const calls = [
-      db.documents.send(new PutCommand({ ...failing, Item: key })),
-      db.documents.send(new DeleteCommand({ ...failing, Key: key })),
-      db.documents.send(new UpdateCommand({ ...failing, Key: key, UpdateExpression: 'REMOVE rooms' })),
+      () => db.documents.send(new PutCommand({ ...failing, Item: key })),
+      () => db.documents.send(new DeleteCommand({ ...failing, Key: key })),
+      () => db.documents.send(new UpdateCommand({ ...failing, Key: key, UpdateExpression: 'REMOVE rooms' })),
     ];
     for (const call of calls) {
-      const error = await refusalOf<Error & { Item?: unknown }>(call);
+      const error = await refusalOf<Error & { Item?: unknown }>(call());
       expect(error.name).toBe('ConditionalCheckFailedException');
       expect(error.Item).toMatchObject({ p: { S: 'maps' } });
     }
@@ -370,7 +372,7 @@ describe('refusals', () => {
   const refused = async (call: Promise<unknown>, message: string | RegExp) => {
     const error = await refusalOf(call);
     expect(error.name).toBe('ValidationException');
-    expect(error.message).toMatch(message);
+    if (db.isOurs) expect(error.message).toMatch(message);
   };
 
   it('meet keys that are missing, empty, of the wrong type or too long', async () => {

@@ -15,6 +15,11 @@ import { serveDynamoDb } from '../../../local/dynamodb/server.ts';
 export interface Harness {
   readonly client: DynamoDBClient;
   readonly documents: DynamoDBDocumentClient;
+  /**
+   * Whether it is ours. DynamoDB Local refuses the same requests in other words than DynamoDB, has no backups, checks
+   * keys before it begins a transaction and counts a transaction's units twice: what AWS documents is held to by ours.
+   */
+  readonly isOurs: boolean;
   /** The front behind it, unless it is somebody else's. */
   readonly front: DynamoDbFront | undefined;
   /** Makes a table with a partition key `p` and a sort key `s` of a type, ready for use; gives its name. */
@@ -37,6 +42,7 @@ export async function startHarness(): Promise<Harness> {
     client,
     documents: DynamoDBDocumentClient.from(client),
     front,
+    isOurs: front !== undefined,
     async table(type = 'S') {
       const name = `test-${randomBytes(6).toString('hex')}`;
       await client.send(

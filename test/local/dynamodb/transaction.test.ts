@@ -58,8 +58,11 @@ const cancelled = async (call: Promise<unknown>) => {
 const refused = async (call: Promise<unknown>, message: string | RegExp) => {
   const error = await refusalOf(call);
   expect(error.name).toBe('ValidationException');
-  expect(error.message).toMatch(message);
+  if (db.isOurs) expect(error.message).toMatch(message);
 };
+
+/** What DynamoDB Local does otherwise than DynamoDB documents, see `Harness.isOurs`. */
+const onOurs = it.runIf(process.env.DYNAMODB_ENDPOINT === undefined);
 
 describe('a write', () => {
   it('of all four kinds, over two tables, happens as a whole', async () => {
@@ -146,7 +149,7 @@ describe('a write', () => {
     expect(reasons[2]?.Item).toBeUndefined();
   });
 
-  it('names what does not fit an item as a validation error of that action', async () => {
+  onOurs('names what does not fit an item as a validation error of that action', async () => {
     const [key, witness] = [fresh(), fresh()];
     await stored(key);
     const update = (UpdateExpression: string, value: unknown) => ({
@@ -162,7 +165,7 @@ describe('a write', () => {
     expect(await get(witness)).toBeUndefined();
   });
 
-  it('cancels on a key of the wrong type, and refuses an empty one outright', async () => {
+  onOurs('cancels on a key of the wrong type, and refuses an empty one outright', async () => {
     const wrong = await cancelled(write([put(fresh()), put({ p: 1, s: 's' })]));
     expect(wrong.map(({ Code }) => Code)).toEqual(['None', 'ValidationError']);
     expect(wrong[1]?.Message).toContain('Type mismatch for key p expected: S actual: N');
@@ -205,7 +208,7 @@ describe('a write', () => {
     expect((await refusalOf(write([elsewhere]))).name).toBe('ResourceNotFoundException');
   });
 
-  it('happens once for a token, however often it is sent', async () => {
+  onOurs('happens once for a token, however often it is sent', async () => {
     const key = fresh();
     const ClientRequestToken = randomUUID();
     const add = (by: number) => ({
@@ -245,7 +248,7 @@ describe('a write', () => {
     expect(await get(key)).toMatchObject({ seen: 1 });
   });
 
-  it('consumes twice what its actions would alone', async () => {
+  onOurs('consumes twice what its actions would alone', async () => {
     const small = put(fresh());
     const large = put({ ...fresh(), v: 'x'.repeat(2500) });
     const binary = { Put: { TableName: other, Item: { p: bytes(9), s: bytes(9) } } };
@@ -281,7 +284,7 @@ describe('a read', () => {
     expect(ConsumedCapacity).toMatchObject([{ CapacityUnits: 6, ReadCapacityUnits: 6 }]);
   });
 
-  it('refuses what a write refuses', async () => {
+  onOurs('refuses what a write refuses', async () => {
     const get = (Key: Record<string, unknown>, TableName = table) => ({ Get: { TableName, Key } });
     const key = fresh();
     await refused(read([get(key), get(key)]), /multiple operations on one item/);
