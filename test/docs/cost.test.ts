@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { silenceLimitMs } from '../../lambdas/bus/heartbeat.ts';
+
+const page = await readFile(new URL('../../docs/cost.md', import.meta.url), 'utf8');
+const HOURS = 730;
+const PATIENCE_MINUTES = 2;
+
+/** The cells of the table whose header begins with a text, without its header. */
+function table(begin: string): string[][] {
+  const lines = page.split('\n');
+  const at = lines.findIndex((line) => line.startsWith(`| ${begin}`));
+  const rows = lines.slice(at + 2);
+  return rows
+    .slice(
+      0,
+      rows.findIndex((line) => !line.startsWith('|')),
+    )
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.replaceAll('*', '').trim()),
+    );
+}
+
+const [message, minute, request, gigabyteSecond, write, read] = table('price').map(
+  ([, price]) => Number(price) / 1e6,
+) as [number, number, number, number, number, number];
+
+function cycle(tracked: boolean): number {
+  const pong = request + 0.01 * gigabyteSecond + (tracked ? write : 0);
+  return 2 * message + pong + 0.014 * read + 0.001 * gigabyteSecond;
+}
+
+function thousandIdle(intervalMinutes: number, tracked: boolean): string {
+  const hour = (60 / intervalMinutes) * cycle(tracked) + 60 * minute;
+  return `$${(1_000 * HOURS * hour).toFixed(2)}`;
+}
+
+test('the price of an idle socket at each interval is what the prices and assumptions come to', () => {
+  const expected = [1, 2, 3, 4, 5, 6, 7, 8].map((interval) => {
+    const perSecond = (2 * 100_000) / (interval * 60);
+    const noticed =
+      silenceLimitMs({ pingIntervalMinutes: interval, pingTimeoutMinutes: PATIENCE_MINUTES }) / 60_000;
+    return [
+      String(interval),
+      thousandIdle(interval, true),
+      thousandIdle(interval, false),
+      Math.round(perSecond).toLocaleString('en'),
+      `${(perSecond / 100).toFixed(1)} %`,
+      `${noticed} to ${noticed + interval}`,
+    ];
+  });
+  expect(table('ping interval')).toEqual(expected);
+});
+
+test('the price of a deployment without sockets is that of its sweep', () => {
+  const runs = 60 * HOURS;
+  const month = runs * (request + gigabyteSecond + 32 * read);
+  expect(page).toContain(`$${month.toFixed(2)} a month`);
+});
