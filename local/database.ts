@@ -1,6 +1,6 @@
 /** The DynamoDB of the stack: the one inside, or the one that `DYNAMODB_ENDPOINT` names, behind our port. */
 import { DynamoDbFront, type DynamoDbOptions } from './dynamodb/front.ts';
-import { dynamoDbListener } from './dynamodb/server.ts';
+import { type Admission, dynamoDbListener } from './dynamodb/server.ts';
 import type { HttpHandler } from './port.ts';
 import { DynamoDbProxy } from './services/dynamodb-proxy.ts';
 import type { DynamoDbCall } from './services/tables.ts';
@@ -15,23 +15,30 @@ export interface Database {
   readonly close: () => Promise<void>;
 }
 
-export function openDatabase(endpoint: string | undefined, options: DynamoDbOptions): Database {
-  return endpoint === undefined || endpoint === '' ? insideDatabase(options) : otherDatabase(endpoint);
+/** @param admit asked about every call over the wire; `call` is the stack's own and needs nobody's leave */
+export function openDatabase(
+  endpoint: string | undefined,
+  admit: Admission,
+  options: DynamoDbOptions,
+): Database {
+  return endpoint === undefined || endpoint === ''
+    ? insideDatabase(admit, options)
+    : otherDatabase(endpoint, admit);
 }
 
-function insideDatabase(options: DynamoDbOptions): Database {
+function insideDatabase(admit: Admission, options: DynamoDbOptions): Database {
   const front = DynamoDbFront.create(options);
   return {
     front,
     endpoint: undefined,
-    handle: dynamoDbListener(front),
+    handle: dynamoDbListener(front, admit),
     call: (operation, request) => front.handle(operation, request),
     close: () => front.close(),
   };
 }
 
-function otherDatabase(endpoint: string): Database {
-  const proxy = new DynamoDbProxy(endpoint);
+function otherDatabase(endpoint: string, admit: Admission): Database {
+  const proxy = new DynamoDbProxy(endpoint, admit);
   return {
     front: undefined,
     endpoint,

@@ -8,11 +8,14 @@ import { type Database, openDatabase } from './database.ts';
 import type { DynamoDbFront, DynamoDbOptions } from './dynamodb/front.ts';
 import { type GatewayClock, systemClock } from './gateway/clock.ts';
 import { targetOf } from './gateway/handshake.ts';
-import { WebSocketApi, type WebSocketApiOptions } from './gateway/websocket-api.ts';
-import { CredentialStore, type Credentials, LOCAL_CREDENTIALS } from './host/credentials.ts';
+import { type Integration, WebSocketApi, type WebSocketApiOptions } from './gateway/websocket-api.ts';
+import { CredentialStore, type Credentials, LOCAL_CREDENTIALS, sessionArn } from './host/credentials.ts';
 import { FunctionHost, type HostOptions } from './host/function-host.ts';
 import type { Invocation, LogSink } from './host/invocation.ts';
 import { within } from './host/within.ts';
+import { AccessControl, type AuthorizedUse } from './iam/access-control.ts';
+import { dynamoDbAdmission } from './iam/dynamodb-admission.ts';
+import { InvokePermissions } from './iam/invoke-permissions.ts';
 import { isAtHome, LocalPage } from './page/local-page.ts';
 import { Port } from './port.ts';
 import { type BusEvent, EventBridge } from './services/event-bridge.ts';
@@ -46,9 +49,11 @@ export interface StackOptions {
   readonly clock?: GatewayClock;
   readonly host?: Partial<Omit<HostOptions, 'log' | 'credentials' | 'endpoint'>>;
   readonly gateway?: Partial<
-    Pick<WebSocketApiOptions, 'admit' | 'authorize' | 'postableDelayMs' | 'sendBufferBytes' | 'shuffle'>
+    Pick<WebSocketApiOptions, 'admit' | 'postableDelayMs' | 'sendBufferBytes' | 'shuffle'>
   >;
   readonly dynamodb?: Pick<DynamoDbOptions, 'before'>;
+  /** Told of everything that a policy allowed. @default nobody listens */
+  readonly onAuthorized?: (use: AuthorizedUse) => void;
   /** Told of every event that EventBridge accepted, whether a rule wants it or not. @default nobody listens */
   readonly onEvent?: (event: BusEvent) => void;
   /** How long `close` waits for events that run or are to be retried; ms. @default 5000 */
@@ -103,7 +108,14 @@ async function deploy(options: StackOptions, port: Port): Promise<LocalStack> {
   const deployment = readDeployment(await readAssembly(await options.assembly), place);
   const { region, accountId } = deployment;
   const credentials = new CredentialStore();
-  const database = openDatabase(options.settings?.DYNAMODB_ENDPOINT, {
+  const access = new AccessControl({
+    deployment,
+    credentials,
+    clock: options.clock ?? systemClock,
+    log: options.log ?? (() => {}),
+    allowed: options.onAuthorized,
+  });
+  const database = openDatabase(options.settings?.DYNAMODB_ENDPOINT, dynamoDbAdmission(access, deployment), {
     ...options.dynamodb,
     region,
     accountId,
@@ -117,7 +129,7 @@ async function deploy(options: StackOptions, port: Port): Promise<LocalStack> {
     }),
     createTables(deployment.tables, database.call),
   ]);
-  return new RunningStack({ options, port, deployment, credentials, database, functions });
+  return new RunningStack({ options, port, deployment, credentials, access, database, functions });
 }
 
 interface Parts {
@@ -125,6 +137,7 @@ interface Parts {
   readonly port: Port;
   readonly deployment: Deployment;
   readonly credentials: CredentialStore;
+  readonly access: AccessControl;
   readonly database: Database;
   readonly functions: FunctionHost;
 }
@@ -141,6 +154,7 @@ class RunningStack implements LocalStack {
   readonly #parts: Parts;
   readonly #clock: GatewayClock;
   readonly #frontDoor: string;
+  readonly #permissions: InvokePermissions;
   readonly #schedule: Schedule;
   readonly #httpApi: HttpApi | undefined;
   readonly #lambda: LambdaApi;
@@ -150,7 +164,7 @@ class RunningStack implements LocalStack {
   #closing: Promise<void> | undefined;
 
   constructor(parts: Parts) {
-    const { options, port, deployment, credentials, database, functions } = parts;
+    const { options, port, deployment, access, database, functions } = parts;
     this.#parts = parts;
     this.#clock = options.clock ?? systemClock;
     this.#frontDoor = (options.settings?.WS_PATH ?? '/socket.io').replace(/\/$/, '');
@@ -160,13 +174,12 @@ class RunningStack implements LocalStack {
     this.deployment = deployment;
     this.dynamodb = database.front;
     this.functions = functions;
-    const user = `arn:aws:iam::${deployment.accountId}:user/developer`;
     this.credentials = LOCAL_CREDENTIALS;
-    credentials.register(this.credentials, { arn: user, functionName: undefined });
+    this.#permissions = new InvokePermissions(deployment, options.log ?? (() => {}));
     this.webSocketApi = this.#createWebSocketApi();
     this.#httpApi = this.#createHttpApi();
     this.#schedule = this.#createSchedule();
-    this.#lambda = new LambdaApi({ host: functions, ...this.#home() });
+    this.#lambda = new LambdaApi({ host: functions, access, ...this.#home() });
     this.#services = this.#createServices();
     this.#page = this.#createPage();
     this.#start();
@@ -194,11 +207,15 @@ class RunningStack implements LocalStack {
   }
 
   #createWebSocketApi(): WebSocketApi | undefined {
-    const { deployment, options, credentials } = this.#parts;
+    const { deployment, options, credentials, access } = this.#parts;
     const definition = deployment.webSocketApi;
     if (definition === undefined) return undefined;
     const routes = [...definition.routes].map(([key, name]) => {
-      return [key, (event: Record<string, unknown>) => this.functions.invoke(name, event)] as const;
+      const integration: Integration = async (event) =>
+        this.#permissions.ofRoute(definition, key, name)
+          ? this.functions.invoke(name, event)
+          : { kind: 'forbidden' };
+      return [key, integration] as const;
     });
     return new WebSocketApi({
       ...options.gateway,
@@ -209,17 +226,23 @@ class RunningStack implements LocalStack {
       clock: this.#clock,
       credentials: (key) => {
         const found = credentials.credentials(key);
-        return found && { ...found, principalArn: credentials.principal(key)?.arn ?? '' };
+        const principal = credentials.principal(key);
+        return found && principal && { ...found, principalArn: sessionArn(principal) };
       },
+      authorize: ({ accessKeyId, resource }) =>
+        access.denial(accessKeyId, [{ action: 'execute-api:ManageConnections', resource }]) === undefined,
     });
   }
 
   #createHttpApi(): HttpApi | undefined {
-    const { deployment, credentials } = this.#parts;
-    if (deployment.httpApi === undefined) return undefined;
+    const { deployment, credentials, access } = this.#parts;
+    const { httpApi } = deployment;
+    if (httpApi === undefined) return undefined;
     return new HttpApi({
       ...this.#home(),
-      definition: deployment.httpApi,
+      definition: httpApi,
+      access,
+      mayInvoke: ({ key, functionName }) => this.#permissions.ofRoute(httpApi, key, functionName),
       domainName: new URL(this.origin).host,
       credentials,
       clock: this.#clock,
@@ -230,7 +253,7 @@ class RunningStack implements LocalStack {
   #createSchedule(): Schedule {
     return new Schedule({
       ...this.#home(),
-      schedules: this.deployment.schedules,
+      schedules: this.#permissions.permitted(this.deployment.schedules),
       clock: this.#clock,
       invoke: (name, payload) => this.functions.invokeLater(name, payload).handled,
     });
@@ -243,13 +266,15 @@ class RunningStack implements LocalStack {
       rules: this.deployment.eventRules,
       clock: this.#clock,
       accepted: this.#parts.options.onEvent,
+      mayInvoke: (ruleArn, name) => this.#permissions.ofRule(ruleArn, name),
       invoke: (name, payload) => this.functions.invokeLater(name, payload),
     });
   }
 
   #createServices(): ServiceEndpoint {
-    const { options, database } = this.#parts;
+    const { options, database, access } = this.#parts;
     return new ServiceEndpoint({
+      access,
       secrets: { settings: options.settings ?? {}, ...this.#home() },
       events: this.#createEventBridge(),
       dynamodb: database.handle,

@@ -11,6 +11,18 @@ const MAX_REQUEST_BYTES = 16 * 1024 * 1024;
 /** Longer than clients keep a connection, so that none is closed under a request being sent. */
 const KEEP_ALIVE_MS = 10 * 60_000;
 
+/** One call as it came over the wire, before anything was done with it. */
+export interface ReceivedCall {
+  readonly request: IncomingMessage;
+  readonly body: Buffer;
+  readonly operation: string;
+  /** Undefined where the body is not a JSON object. */
+  readonly parsed: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** Looks at every call first: its signature, and whether the caller may make it. A refusal is answered instead. */
+export type Admission = (call: ReceivedCall) => ApiReply | undefined;
+
 const TARGET = /^DynamoDB_20120810\.(\w+)$/;
 
 const UNKNOWN_OPERATION = refusal('UnknownOperationException', '');
@@ -44,28 +56,40 @@ export async function serveDynamoDb(
   return { endpoint: `http://127.0.0.1:${address.port}`, close };
 }
 
-/** Answers requests of the DynamoDB API, for a server that has other things on its port as well. */
-export function dynamoDbListener(front: DynamoDbFront): RequestListener {
+/**
+ * Answers requests of the DynamoDB API, for a server that has other things on its port as well.
+ *
+ * @param admit by default everybody whose request has some signature
+ */
+export function dynamoDbListener(front: DynamoDbFront, admit: Admission = () => undefined): RequestListener {
   return (request, response) => {
-    answer(front, request).then(
-      (reply) => send(response, reply),
-      (error: unknown) => send(response, failure(error)),
+    answer(front, request, admit).then(
+      (reply) => sendReply(response, reply),
+      (error: unknown) => sendReply(response, failure(error)),
     );
   };
 }
 
-async function answer(front: DynamoDbFront, request: IncomingMessage): Promise<ApiReply> {
+async function answer(front: DynamoDbFront, request: IncomingMessage, admit: Admission): Promise<ApiReply> {
+  const call = await receiveCall(request);
+  if ('status' in call) return call;
+  const caller = callerOf(request);
+  if (caller === undefined) return NO_SIGNATURE;
+  const refused = admit(call);
+  if (refused !== undefined) return refused;
+  return call.parsed === undefined ? NOT_JSON : front.handle(call.operation, call.parsed, caller);
+}
+
+/** Reads a call; the answer where it is none of this API, or too large. */
+export async function receiveCall(request: IncomingMessage): Promise<ReceivedCall | ApiReply> {
   const body = await bodyOf(request);
   if (body === undefined) return TOO_LARGE;
   const operation = TARGET.exec(String(request.headers['x-amz-target']))?.[1];
   if (request.method !== 'POST' || operation === undefined) return UNKNOWN_OPERATION;
-  const caller = callerOf(request);
-  if (caller === undefined) return NO_SIGNATURE;
-  const parsed = parsedBody(body);
-  return parsed === undefined ? NOT_JSON : front.handle(operation, parsed, caller);
+  return { request, body, operation, parsed: parsedBody(body.toString('utf8')) };
 }
 
-function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -74,7 +98,7 @@ function bodyOf(request: IncomingMessage): Promise<string | undefined> {
       if (bytes <= MAX_REQUEST_BYTES) chunks.push(chunk);
       else resolve(undefined);
     });
-    request.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+    request.on('end', () => resolve(Buffer.concat(chunks)));
     request.on('error', reject);
   });
 }
@@ -91,7 +115,7 @@ function parsedBody(body: string): Record<string, unknown> | undefined {
   }
 }
 
-/** A request without a signature has no caller. The signature itself is an interceptor's business. */
+/** A request without a signature has no caller. Whether the signature is right is for the admission to tell. */
 function callerOf(request: IncomingMessage): Caller | undefined {
   const { authorization } = request.headers;
   if (authorization?.startsWith('AWS4-') !== true) return undefined;
@@ -104,7 +128,8 @@ function failure(error: unknown): ApiReply {
   return { status: 500, body: { __type: 'com.amazonaws.dynamodb.v20120810#InternalServerError', message } };
 }
 
-function send(response: ServerResponse, { status, body }: ApiReply): void {
+/** Writes an answer in the form of DynamoDB. */
+export function sendReply(response: ServerResponse, { status, body }: ApiReply): void {
   const bytes = Buffer.from(JSON.stringify(body));
   response.writeHead(status, {
     'content-type': 'application/x-amz-json-1.0',

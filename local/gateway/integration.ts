@@ -6,7 +6,9 @@ export type Invocation =
   | { readonly kind: 'result'; readonly value: unknown }
   | { readonly kind: 'error' }
   | { readonly kind: 'timeout' }
-  | { readonly kind: 'throttled' };
+  | { readonly kind: 'throttled' }
+  /** API Gateway may not invoke the function. */
+  | { readonly kind: 'forbidden' };
 
 /** A function behind a route, given the event and answering how its invocation ended. */
 export type Integration = (event: Record<string, unknown>) => Promise<Invocation>;

@@ -27,10 +27,15 @@ export interface SignedRequest {
 
 export type Verdict =
   | { readonly kind: 'signed'; readonly accessKeyId: string; readonly credential: Credential | undefined }
-  | { readonly kind: 'refused'; readonly refusal: Refusal };
+  | {
+      readonly kind: 'refused';
+      /** In the form of API Gateway. */
+      readonly refusal: Refusal;
+      /** What is wrong, without what only API Gateway adds to it. */
+      readonly message: string;
+    };
 
 const ALGORITHM = 'AWS4-HMAC-SHA256';
-const SERVICE = 'execute-api';
 /** A signature is good for five minutes either way (IAM user guide, "Signing AWS API requests"). */
 const SKEW_MS = 5 * 60_000;
 const KEY_CACHE_LIMIT = 1_000;
@@ -47,8 +52,8 @@ interface Authorization {
 }
 
 /**
- * Verifies Signature Version 4 as API Gateway does for `execute-api`: the signature is computed again from the request
- * as received and the secret of the access key. Signing keys are cached, since they change once a day only.
+ * Verifies Signature Version 4 as AWS does: the signature is computed again from the request as received and the secret of
+ * the access key. Signing keys are cached, since they change once a day only.
  *
  * Not supported, and refused as unsigned: presigned URLs and Signature Version 4A.
  */
@@ -56,13 +61,24 @@ export class SignatureVerifier {
   readonly #region: string;
   readonly #clock: GatewayClock;
   readonly #credentials: CredentialLookup | undefined;
+  readonly #service: string;
   readonly #keys = new Map<string, Buffer>();
 
-  /** Without `credentials` the form of the signature, its scope and its date are checked, but not its value. */
-  constructor(region: string, clock: GatewayClock, credentials: CredentialLookup | undefined) {
+  /**
+   * Without `credentials` the form of the signature, its scope and its date are checked, but not its value.
+   *
+   * @param service as the scope of a signature names it
+   */
+  constructor(
+    region: string,
+    clock: GatewayClock,
+    credentials: CredentialLookup | undefined,
+    service = 'execute-api',
+  ) {
     this.#region = region;
     this.#clock = clock;
     this.#credentials = credentials;
+    this.#service = service;
   }
 
   /** The caller of a request, or the refusal AWS would answer. */
@@ -94,7 +110,7 @@ export class SignatureVerifier {
     const expected = createHmac('sha256', key).update(toSign).digest();
     const given = Buffer.from(authorization.signature, 'hex');
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
-      return refused(mismatch(canonical, toSign));
+      return { kind: 'refused', refusal: mismatch(canonical, toSign), message: MISMATCH };
     }
     return { kind: 'signed', accessKeyId: authorization.accessKeyId, credential };
   }
@@ -109,8 +125,8 @@ export class SignatureVerifier {
     if (authorization.terminator !== 'aws4_request') {
       return invalid("Credential should be scoped with a valid terminator: 'aws4_request'. ");
     }
-    if (authorization.service !== SERVICE) {
-      return invalid(`Credential should be scoped to correct service: '${SERVICE}'. `);
+    if (authorization.service !== this.#service) {
+      return invalid(`Credential should be scoped to correct service: '${this.#service}'. `);
     }
     if (authorization.region !== this.#region)
       return invalid('Credential should be scoped to a valid region. ');
@@ -144,7 +160,7 @@ export class SignatureVerifier {
     const cached = this.#keys.get(name);
     if (cached !== undefined) return cached;
     if (this.#keys.size >= KEY_CACHE_LIMIT) this.#keys.clear();
-    const key = [day, this.#region, SERVICE, 'aws4_request'].reduce<Buffer>(
+    const key = [day, this.#region, this.#service, 'aws4_request'].reduce<Buffer>(
       (derived, text) => createHmac('sha256', derived).update(text).digest(),
       Buffer.from(`AWS4${secret}`),
     );
@@ -163,7 +179,8 @@ const MISMATCH =
   'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.';
 
 function refused(reason: Refusal): Verdict {
-  return { kind: 'refused', refusal: reason };
+  const { message } = JSON.parse(reason.body) as { message: string };
+  return { kind: 'refused', refusal: reason, message };
 }
 
 function invalid(message: string): Refusal {

@@ -75,10 +75,11 @@ const FAILURE_FRAMES = {
   error: 'Internal server error',
   timeout: 'Endpoint request timed out',
   throttled: 'Too Many Requests',
+  forbidden: 'Internal server error',
 } as const;
 
-/** What a client whose `$connect` failed is told; 500 for a throttled function is remembered, not documented. */
-const FAILURE_STATUSES = { error: 502, timeout: 504, throttled: 500 } as const;
+/** What a client whose `$connect` failed is told; 500 for the last two is remembered, not documented. */
+const FAILURE_STATUSES = { error: 502, timeout: 504, throttled: 500, forbidden: 500 } as const;
 
 /**
  * API Gateway's WebSocket API on one machine: transport and routing. Functions are given as callables; which port
@@ -339,7 +340,7 @@ export class WebSocketApi {
 }
 
 /** The proxy result of an invocation, or how it failed; a malformed result is a failure of the function. */
-function settled(invocation: Invocation): ProxyResult | 'error' | 'timeout' | 'throttled' {
+function settled(invocation: Invocation): ProxyResult | keyof typeof FAILURE_FRAMES {
   if (invocation.kind !== 'result') return invocation.kind;
   return parseProxyResult(invocation.value) ?? 'error';
 }

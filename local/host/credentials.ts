@@ -25,6 +25,12 @@ export interface Principal {
   readonly functionName: string | undefined;
 }
 
+/** The caller as services name it: of a role the session that its function runs in, which has the function's name. */
+export function sessionArn({ arn, functionName }: Principal): string {
+  if (functionName === undefined) return arn;
+  return `${arn.replace(/^arn:([^:]+):iam:(.*):role\/.*?([^/]+)$/, 'arn:$1:sts:$2:assumed-role/$3')}/${functionName}`;
+}
+
 export class CredentialStore {
   readonly #issued = new Map<string, { readonly credentials: Credentials; readonly principal: Principal }>();
 

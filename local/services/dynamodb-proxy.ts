@@ -10,6 +10,7 @@ import { request as openTlsRequest, Agent as TlsAgent } from 'node:https';
 import { Readable } from 'node:stream';
 import { json } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
+import { type Admission, type ReceivedCall, receiveCall, sendReply } from '../dynamodb/server.ts';
 import { sendJson } from './http-message.ts';
 
 export interface ProxiedReply {
@@ -26,16 +27,26 @@ export class DynamoDbProxy {
   readonly #endpoint: URL;
   readonly #agent: Agent;
 
-  constructor(endpoint: string) {
+  readonly #admit: Admission;
+
+  constructor(endpoint: string, admit: Admission) {
+    this.#admit = admit;
     this.#endpoint = new URL(endpoint);
     const options = { keepAlive: true, maxSockets: 128 };
     this.#agent = this.#endpoint.protocol === 'https:' ? new TlsAgent(options) : new Agent(options);
   }
 
-  /** Hands a request on and its answer back. An endpoint that cannot be reached is a 500, which the SDK retries. */
+  /**
+   * Hands a request that is admitted on and its answer back. An endpoint that cannot be reached is a 500, which the SDK
+   * retries.
+   */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const call = await receiveCall(request);
+    if ('status' in call) return sendReply(response, call);
+    const refused = this.#admit(call);
+    if (refused !== undefined) return sendReply(response, refused);
     try {
-      const answer = await this.#forward(request);
+      const answer = await this.#forward(call);
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       await pipeline(answer, response);
     } catch (error) {
@@ -63,11 +74,11 @@ export class DynamoDbProxy {
     this.#agent.destroy();
   }
 
-  #forward(request: IncomingMessage): Promise<IncomingMessage> {
+  #forward({ request, body }: ReceivedCall): Promise<IncomingMessage> {
     const { authorization = '', connection: _hop, ...headers } = request.headers;
     // DynamoDB Local keeps one database per access key, and every function has a key of its own.
     const shared = authorization.replace(CREDENTIAL, `Credential=${ACCESS_KEY}/`);
-    return this.#send(request.method ?? 'POST', { ...headers, authorization: shared }, request);
+    return this.#send(request.method ?? 'POST', { ...headers, authorization: shared }, Readable.from([body]));
   }
 
   #send(method: string, headers: OutgoingHttpHeaders, body: Readable): Promise<IncomingMessage> {

@@ -31,6 +31,8 @@ export interface EventBridgeOptions {
   readonly clock: GatewayClock;
   /** Told of every event that was accepted. */
   readonly accepted?: ((event: BusEvent) => void) | undefined;
+  /** Whether a function lets a rule invoke it; what may not be delivered is dropped. */
+  readonly mayInvoke: (ruleArn: string, functionName: string) => boolean;
   /** Accepts an event as JSON for a function. */
   readonly invoke: (functionName: string, payload: string) => unknown;
 }
@@ -90,10 +92,12 @@ export class EventBridge {
     if (error !== undefined) return error;
     const event = this.#event(entry);
     this.#options.accepted?.({ eventBus: bus, event });
-    for (const { eventBus, pattern, targets } of this.#options.rules) {
+    for (const { ruleArn, eventBus, pattern, targets } of this.#options.rules) {
       if (eventBus !== bus || !matchesPattern(pattern, event)) continue;
-      for (const { functionName, input } of targets)
-        this.#options.invoke(functionName, JSON.stringify(input ?? event));
+      for (const { functionName, input } of targets) {
+        if (this.#options.mayInvoke(ruleArn, functionName))
+          this.#options.invoke(functionName, JSON.stringify(input ?? event));
+      }
     }
     return { EventId: event.id };
   }

@@ -3,10 +3,11 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import { type GatewayClock, systemClock } from '../gateway/clock.ts';
 import { targetOf } from '../gateway/handshake.ts';
 import { Identifiers, traceId } from '../gateway/identifiers.ts';
-import { SignatureVerifier } from '../gateway/signature.ts';
 import type { CredentialStore } from '../host/credentials.ts';
 import type { Invocation } from '../host/invocation.ts';
-import type { HttpApiDefinition } from '../template/deployment.ts';
+import type { AccessControl } from '../iam/access-control.ts';
+import { executeApiArn } from '../iam/service-needs.ts';
+import type { HttpApiDefinition, HttpRoute } from '../template/deployment.ts';
 import {
   type HttpAnswer,
   type HttpEventContext,
@@ -24,6 +25,9 @@ export interface HttpApiOptions {
   /** Host and port that clients use. */
   readonly domainName: string;
   readonly credentials: CredentialStore;
+  readonly access: AccessControl;
+  /** Whether the function of a route lets this API invoke it. */
+  readonly mayInvoke: (route: HttpRoute) => boolean;
   readonly invoke: (functionName: string, event: unknown) => Promise<Invocation>;
   /** @default the machine's time */
   readonly clock?: GatewayClock;
@@ -45,15 +49,13 @@ export class HttpApi {
   readonly #clock: GatewayClock;
   readonly #routes: HttpRoutes;
   readonly #identifiers: Identifiers;
-  readonly #verifier: SignatureVerifier;
 
   constructor(options: HttpApiOptions) {
-    const { definition, region, credentials, clock = systemClock } = options;
+    const { definition, region, clock = systemClock } = options;
     this.#options = options;
     this.#clock = clock;
     this.#routes = new HttpRoutes(definition.routes);
     this.#identifiers = new Identifiers(definition.apiId, region, clock);
-    this.#verifier = new SignatureVerifier(region, clock, (key) => credentials.credentials(key));
   }
 
   /** Answers one request; never rejects for what a function or a client does. */
@@ -78,6 +80,7 @@ export class HttpApi {
     if (match === undefined) return NOT_FOUND;
     const caller = this.#caller(request, parts, match);
     if (caller === 'refused') return FORBIDDEN;
+    if (!this.#options.mayInvoke(match.route)) return FAILED;
     const event = httpEvent(request, parts, match, this.#context(requestId, caller));
     return this.#invoke(match.route.functionName, event);
   }
@@ -90,12 +93,16 @@ export class HttpApi {
     return path.startsWith(`/${stage}/`) ? path.slice(stage.length + 1) : undefined;
   }
 
-  #caller(request: IncomingMessage, { path, query, body }: HttpRequestParts, { route }: RouteMatch) {
+  #caller(request: IncomingMessage, { path, body }: HttpRequestParts, { route }: RouteMatch) {
     if (route.authorization === 'NONE') return undefined;
-    const { method = 'GET', headers } = request;
-    const verdict = this.#verifier.verify({ method, path, query, headers, body });
+    const { access, credentials, definition } = this.#options;
+    const verdict = access.verify('execute-api', request, body);
     if (verdict.kind === 'refused') return 'refused';
-    const principal = this.#options.credentials.principal(verdict.accessKeyId);
+    const call = `${definition.stage}/${request.method}${this.#withoutStage(path)}`;
+    const resource = executeApiArn(this.#options, definition.apiId, call);
+    const denial = access.denial(verdict.accessKeyId, [{ action: 'execute-api:Invoke', resource }]);
+    if (denial !== undefined) return 'refused';
+    const principal = credentials.principal(verdict.accessKeyId);
     return principal === undefined ? 'refused' : { accessKeyId: verdict.accessKeyId, principal };
   }
 

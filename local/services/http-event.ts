@@ -6,7 +6,7 @@ import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import * as z from 'zod/mini';
 import { sourceIpOf } from '../gateway/connection.ts';
 import { commonLogTime } from '../gateway/event.ts';
-import type { Principal } from '../host/credentials.ts';
+import { type Principal, sessionArn } from '../host/credentials.ts';
 import type { RouteMatch } from './http-routes.ts';
 
 export interface HttpEventContext {
@@ -89,7 +89,7 @@ function iamOf(caller: NonNullable<HttpEventContext['caller']>, accountId: strin
     callerId: caller.accessKeyId,
     cognitoIdentity: null,
     principalOrgId: null,
-    userArn: caller.principal.arn,
+    userArn: sessionArn(caller.principal),
     userId: caller.accessKeyId,
   };
 }

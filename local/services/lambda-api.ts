@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FunctionHost } from '../host/function-host.ts';
 import type { Outcome } from '../host/invocation.ts';
+import type { AccessControl } from '../iam/access-control.ts';
 import { readBody, sendJson, sendJsonText } from './http-message.ts';
 
 /** Largest request and response of a synchronous invocation: 6 MB (Lambda quotas page). */
@@ -12,12 +13,13 @@ const MAX_RESPONSE_BYTES = 6_291_556;
 const MAX_EVENT_BYTES = 1_048_576;
 
 const PATH = /^\/2015-03-31\/functions\/([^/?]+)\/invocations$/;
-const ARN = /^(?:arn:[^:]+:lambda:[^:]*:[^:]*:function:|\d{12}:(?:function:)?)?([\w-]+)(?::[\w$-]+)?$/;
+const ARN = /^(?:arn:[^:]+:lambda:[^:]*:[^:]*:function:|\d{12}:(?:function:)?)?([\w-]+)(?::([\w$-]+))?$/;
 
 const INVOCATION_TYPES = ['RequestResponse', 'Event', 'DryRun'];
 
 export interface LambdaApiOptions {
   readonly host: FunctionHost;
+  readonly access: AccessControl;
   readonly region: string;
   readonly accountId: string;
 }
@@ -38,18 +40,40 @@ export class LambdaApi {
     const type = String(request.headers['x-amz-invocation-type'] ?? 'RequestResponse');
     const limit = type === 'Event' ? MAX_EVENT_BYTES : MAX_SYNC_BYTES;
     const body = await readBody(request, limit);
-    const name = functionName(path);
+    const { name, qualifier } = functionNamed(path) ?? {};
     if (request.method !== 'POST' || name === undefined)
       return refuse(response, 404, 'UnknownOperationException', '');
+    // Without its whole body a signature cannot be verified, and the service would not read that far either.
+    if (body === undefined) return refuse(response, 413, 'RequestTooLargeException', tooLarge(type, limit));
+    if (!this.#admits(request, response, body, this.#arn(name, qualifier))) return;
     if (!this.#options.host.names.includes(name)) return this.#notFound(response, name);
     if (!INVOCATION_TYPES.includes(type)) {
       return refuse(response, 400, 'InvalidParameterValueException', `Unknown invocation type: ${type}`);
     }
-    if (body === undefined) return refuse(response, 413, 'RequestTooLargeException', tooLarge(type, limit));
     const payload = body.length === 0 ? '{}' : body.toString('utf8');
     const problem = jsonProblem(payload);
     if (problem !== undefined) return refuse(response, 400, 'InvalidRequestContentException', problem);
     return this.#invoke(response, name, type, payload);
+  }
+
+  /** Verifies and authorises; answers 403 itself. The body of a denial has a capital M, others have not. */
+  #admits(request: IncomingMessage, response: ServerResponse, body: Buffer, resource: string): boolean {
+    const { access } = this.#options;
+    const verdict = access.verify('lambda', request, body);
+    if (verdict.kind === 'refused') {
+      const { type } = verdict.refusal;
+      sendJsonText(response, 403, verdict.refusal.body, { 'x-amzn-errortype': type });
+      return false;
+    }
+    const denial = access.denial(verdict.accessKeyId, [{ action: 'lambda:InvokeFunction', resource }]);
+    if (denial === undefined) return true;
+    sendJson(response, 403, { Message: denial }, { 'x-amzn-errortype': 'AccessDeniedException' });
+    return false;
+  }
+
+  #arn(name: string, qualifier?: string): string {
+    const { region, accountId } = this.#options;
+    return `arn:aws:lambda:${region}:${accountId}:function:${name}${qualifier === undefined ? '' : `:${qualifier}`}`;
   }
 
   async #invoke(response: ServerResponse, name: string, type: string, payload: string): Promise<void> {
@@ -78,9 +102,7 @@ export class LambdaApi {
   }
 
   #notFound(response: ServerResponse, name: string): void {
-    const { region, accountId } = this.#options;
-    const arn = `arn:aws:lambda:${region}:${accountId}:function:${name}`;
-    refuse(response, 404, 'ResourceNotFoundException', `Function not found: ${arn}`);
+    refuse(response, 404, 'ResourceNotFoundException', `Function not found: ${this.#arn(name)}`);
   }
 }
 
@@ -103,11 +125,12 @@ function answerOf(outcome: Exclude<Outcome, { readonly kind: 'throttled' }>): {
 }
 
 /** A name, a partial ARN or an ARN, with or without a qualifier. */
-function functionName(path: string): string | undefined {
+function functionNamed(path: string): { name: string; qualifier: string | undefined } | undefined {
   const [, encoded] = PATH.exec(path) ?? [];
   if (encoded === undefined) return undefined;
   try {
-    return ARN.exec(decodeURIComponent(encoded))?.[1];
+    const [, name, qualifier] = ARN.exec(decodeURIComponent(encoded)) ?? [];
+    return name === undefined ? undefined : { name, qualifier };
   } catch {
     // A malformed escape names no function.
     return undefined;

@@ -1,6 +1,7 @@
 /** Secrets Manager's GetSecretValue, answered from the settings of the laptop (design D12). */
 import { createHash } from 'node:crypto';
 import * as z from 'zod/mini';
+import type { Need } from '../iam/policy.ts';
 
 export interface JsonReply {
   readonly status: number;
@@ -38,6 +39,20 @@ export function answerSecrets(operation: string, request: unknown, options: Secr
   return { status: 200, body: described(name, value, options) };
 }
 
+/** What GetSecretValue needs; of a secret that is not there what it would need, so that its absence is what is told. */
+export function secretsNeeds(operation: string, request: unknown, options: SecretsOptions): Need[] {
+  const parsed = requestSchema.safeParse(request);
+  if (!parsed.success) return [];
+  const { SecretId: id } = parsed.data;
+  const name = secretName(id, options.settings);
+  const resource = name === undefined && SECRET_ARN.test(id) ? id : secretArn(name ?? id, options);
+  return [{ action: `secretsmanager:${operation}`, resource }];
+}
+
+function secretArn(name: string, { region, accountId }: SecretsOptions): string {
+  return `arn:aws:secretsmanager:${region}:${accountId}:secret:${name}-local0`;
+}
+
 function secretName(id: string, settings: Readonly<Record<string, string>>): string | undefined {
   const name = id.replace(SECRET_ARN, '');
   const names = name === id ? [name] : [name, name.replace(ARN_SUFFIX, '')];
@@ -48,10 +63,10 @@ function settingOf(name: string): string {
   return name.slice(name.lastIndexOf('/') + 1);
 }
 
-function described(name: string, value: string, { region, accountId }: SecretsOptions): JsonReply['body'] {
+function described(name: string, value: string, options: SecretsOptions): JsonReply['body'] {
   const version = createHash('sha256').update(`${name}\0${value}`).digest('hex').slice(0, 32);
   return {
-    ARN: `arn:aws:secretsmanager:${region}:${accountId}:secret:${name}-local0`,
+    ARN: secretArn(name, options),
     Name: name,
     VersionId: version.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5'),
     SecretString: value,

@@ -1,10 +1,14 @@
 /** The AWS services that speak JSON at `POST /`, told apart by `X-Amz-Target`. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AccessControl } from '../iam/access-control.ts';
+import { denialRefusal, signatureRefusal } from '../iam/json-refusal.ts';
+import { putEventsNeeds } from '../iam/service-needs.ts';
 import type { EventBridge } from './event-bridge.ts';
 import { readBody, sendJson } from './http-message.ts';
-import { answerSecrets, type SecretsOptions } from './secrets-api.ts';
+import { answerSecrets, type JsonReply, type SecretsOptions, secretsNeeds } from './secrets-api.ts';
 
 export interface ServiceEndpointOptions {
+  readonly access: AccessControl;
   readonly secrets: SecretsOptions;
   readonly events: EventBridge;
   readonly dynamodb: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
@@ -15,6 +19,7 @@ const SECRETS = 'secretsmanager.';
 const EVENTS = 'AWSEvents.';
 /** Ten events have 1 MB together, and JSON text in a JSON text is longer by its escapes; nothing larger is read. */
 const MAX_REQUEST_BYTES = 4 * 1_048_576;
+const EMPTY = Buffer.alloc(0);
 const JSON_1_1 = { 'content-type': 'application/x-amz-json-1.1' };
 
 export class ServiceEndpoint {
@@ -32,18 +37,38 @@ export class ServiceEndpoint {
     const target = String(request.headers['x-amz-target']);
     if (target.startsWith(DYNAMODB)) return this.#options.dynamodb(request, response);
     const body = await readBody(request, MAX_REQUEST_BYTES);
-    const { status, body: answer } = this.#answer(target, parse(body));
+    const { status, body: answer } = this.#answer(target, request, body);
     sendJson(response, status, answer, JSON_1_1);
   }
 
-  #answer(target: string, request: unknown) {
-    if (target.startsWith(SECRETS))
-      return answerSecrets(target.slice(SECRETS.length), request, this.#options.secrets);
-    if (target.startsWith(EVENTS)) return this.#options.events.answer(target.slice(EVENTS.length), request);
-    return {
-      status: 400,
-      body: { __type: 'UnknownOperationException', message: `${target} does not run locally` },
-    };
+  #answer(target: string, request: IncomingMessage, body: Buffer | undefined): JsonReply {
+    const call = this.#call(target, parse(body));
+    if (call === undefined) {
+      const message = `${target} does not run locally`;
+      return { status: 400, body: { __type: 'UnknownOperationException', message } };
+    }
+    const { access } = this.#options;
+    const verdict = access.verify(call.service, request, body ?? EMPTY);
+    if (verdict.kind === 'refused') return signatureRefusal(call.service, verdict);
+    const denial = access.denial(verdict.accessKeyId, call.needs);
+    return denial === undefined ? call.run() : denialRefusal(call.service, denial);
+  }
+
+  #call(target: string, request: unknown) {
+    const { secrets, events } = this.#options;
+    if (target.startsWith(SECRETS)) {
+      const operation = target.slice(SECRETS.length);
+      const needs = secretsNeeds(operation, request, secrets);
+      return {
+        service: 'secretsmanager' as const,
+        needs,
+        run: () => answerSecrets(operation, request, secrets),
+      };
+    }
+    if (!target.startsWith(EVENTS)) return undefined;
+    const operation = target.slice(EVENTS.length);
+    const needs = operation === 'PutEvents' ? putEventsNeeds(request, secrets) : [];
+    return { service: 'events' as const, needs, run: () => events.answer(operation, request) };
   }
 }
 

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import * as z from 'zod/mini';
+import { readAccess } from './access-reader.ts';
 import type { Assembly, TemplateResource } from './assembly.ts';
 import type {
   Deployment,
@@ -97,6 +98,12 @@ class DeploymentReader {
       schedules: this.#schedules(),
       eventBuses: this.#resources('AWS::Events::EventBus').map(([logicalId]) => this.#ref(logicalId) ?? ''),
       eventRules: this.#eventRules(),
+      ...readAccess({
+        ids: (...types) => this.#resources(...types).map(([logicalId]) => logicalId),
+        properties: (logicalId, schema) => this.#properties(logicalId, schema),
+        ref: (logicalId) => this.#ref(logicalId) ?? '',
+        arn: (logicalId) => this.#attribute(logicalId, 'Arn') ?? '',
+      }),
       outputs: this.#outputs(),
     };
   }
@@ -407,6 +414,7 @@ const NAME_PROPERTIES: Readonly<Record<string, string>> = {
   'AWS::Events::EventBus': 'Name',
   'AWS::Events::Rule': 'Name',
   'AWS::IAM::Role': 'RoleName',
+  'AWS::IAM::ManagedPolicy': 'ManagedPolicyName',
   'AWS::SQS::Queue': 'QueueName',
   'AWS::Logs::LogGroup': 'LogGroupName',
   'AWS::ApiGatewayV2::Stage': 'StageName',

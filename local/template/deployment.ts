@@ -1,4 +1,6 @@
 /** What a template deploys, as far as it has to run locally: plain data with every reference resolved. */
+import type { InvokePermission } from '../iam/permission.ts';
+import type { Statement } from '../iam/policy.ts';
 import type { EventPattern } from './event-pattern.ts';
 
 export interface Deployment {
@@ -14,6 +16,10 @@ export interface Deployment {
   /** Names of the event buses, without `default`. */
   readonly eventBuses: readonly string[];
   readonly eventRules: readonly EventRuleDefinition[];
+  /** Statements of all policies of a role, by the role's ARN. */
+  readonly policies: ReadonlyMap<string, readonly Statement[]>;
+  /** Which services may invoke which functions. */
+  readonly permissions: readonly InvokePermission[];
   /** Outputs whose value is a text, by logical id. */
   readonly outputs: ReadonlyMap<string, string>;
 }

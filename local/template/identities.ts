@@ -59,6 +59,8 @@ const table: Identity = {
   attributes: { Arn: arn('dynamodb', (name) => `table/${name}`), TableId: ({ logicalId }) => logicalId },
 };
 
+const managedPolicyArn = arn('iam', (name) => `policy/${name}`, false);
+
 /** Only its names: nothing is ever put into a queue here. */
 const queue: Identity = {
   ref: (named, locale) =>
@@ -80,6 +82,9 @@ export const IDENTITIES: Readonly<Record<string, Identity>> = {
     ref: nameOf,
     attributes: { Arn: arn('iam', (name) => `role/${name}`, false), RoleId: ({ logicalId }) => logicalId },
   },
+  'AWS::IAM::Policy': { ref: nameOf, attributes: {} },
+  'AWS::IAM::ManagedPolicy': { ref: managedPolicyArn, attributes: { PolicyArn: managedPolicyArn } },
+  'AWS::Lambda::Permission': { ref: ({ logicalId }) => logicalId, attributes: {} },
   'AWS::Logs::LogGroup': plain('logs', (name) => `log-group:${name}:*`),
   'AWS::SQS::Queue': queue,
   'AWS::ApiGatewayV2::Api': {

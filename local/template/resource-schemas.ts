@@ -3,6 +3,7 @@
  * refused by a strict schema or a literal; what only concerns the cloud (tags, encryption, log groups) passes.
  */
 import * as z from 'zod/mini';
+import { INVOKING_SERVICES } from '../iam/permission.ts';
 
 const text = z.string();
 const flag = z.boolean();
@@ -16,9 +17,6 @@ export const IGNORED_RESOURCES: ReadonlySet<string> = new Set([
   'AWS::CloudWatch::Alarm',
   'AWS::CloudWatch::CompositeAlarm',
   'AWS::CloudWatch::Dashboard',
-  'AWS::IAM::ManagedPolicy',
-  'AWS::IAM::Policy',
-  'AWS::Lambda::Permission',
   'AWS::Logs::MetricFilter',
   'AWS::Logs::QueryDefinition',
   'AWS::Logs::ResourcePolicy',
@@ -105,6 +103,58 @@ export const routeSchema = z.looseObject({
   AuthorizationType: z._default(z.enum(['NONE', 'AWS_IAM']), 'NONE'),
   ApiKeyRequired: z.optional(z.literal(false)),
   RouteResponseSelectionExpression: z.optional(z.undefined()),
+});
+
+const oneOrMore = z.pipe(
+  z.union([text, z.array(text)]),
+  z.transform((value: string | string[]) => [value].flat()),
+);
+
+/** Neither conditions nor `NotAction` and `NotResource` are evaluated, so a template that has them does not start. */
+const statementSchema = z.strictObject({
+  Sid: z.optional(text),
+  Effect: z.enum(['Allow', 'Deny']),
+  Action: oneOrMore,
+  Resource: oneOrMore,
+});
+
+const documentSchema = z.strictObject({
+  Version: z.optional(text),
+  Id: z.optional(text),
+  Statement: z.pipe(
+    z.union([z.array(statementSchema), statementSchema]),
+    z.transform((value) => [value].flat()),
+  ),
+});
+
+export const policySchema = z.strictObject({
+  PolicyName: text,
+  PolicyDocument: documentSchema,
+  Roles: z._default(z.array(text), []),
+});
+
+export const managedPolicySchema = z.strictObject({
+  ManagedPolicyName: z.optional(text),
+  Description: z.optional(text),
+  Path: z.optional(z.literal('/')),
+  PolicyDocument: documentSchema,
+  Roles: z._default(z.array(text), []),
+});
+
+export const roleSchema = z.looseObject({
+  Path: z.optional(z.literal('/')),
+  PermissionsBoundary: z.optional(
+    z.undefined({ error: () => 'permissions boundaries are not evaluated locally' }),
+  ),
+  Policies: z._default(z.array(z.strictObject({ PolicyName: text, PolicyDocument: documentSchema })), []),
+  ManagedPolicyArns: z._default(z.array(text), []),
+});
+
+export const permissionSchema = z.strictObject({
+  Action: z.literal('lambda:InvokeFunction'),
+  FunctionName: text,
+  Principal: z.enum(INVOKING_SERVICES),
+  SourceArn: z.optional(text),
 });
 
 const noTransform = z.optional(

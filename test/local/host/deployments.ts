@@ -37,6 +37,8 @@ function deploymentOf(functions: readonly FunctionDefinition[]): Deployment {
     schedules: [],
     eventBuses: [],
     eventRules: [],
+    policies: new Map(),
+    permissions: [],
     outputs: new Map(),
   };
 }

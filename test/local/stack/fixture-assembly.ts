@@ -53,6 +53,51 @@ function lambda(name: string, properties: Json = {}): Json {
 
 const role: Json = { Type: 'AWS::IAM::Role', Properties: {} };
 
+const connections = (method: string) => ({
+  'Fn::Sub': `arn:aws:execute-api:${slot('AWS::Region')}:${slot('AWS::AccountId')}:${slot('Ws')}/prod/${method}/@connections/*`,
+});
+const everyFunction = (action: string | string[], resource: unknown): Json => ({
+  Effect: 'Allow',
+  Action: action,
+  Resource: resource,
+});
+
+/** What the functions call; one policy for all roles keeps the template small. */
+export const FIXTURE_STATEMENTS: readonly Json[] = [
+  everyFunction(['dynamodb:PutItem', 'dynamodb:GetItem'], arnOf('Bus')),
+  everyFunction('lambda:InvokeFunction', arnOf('open')),
+  everyFunction('execute-api:ManageConnections', [connections('POST')]),
+  everyFunction('events:PutEvents', arnOf('Events')),
+  everyFunction('secretsmanager:GetSecretValue', {
+    'Fn::Sub': `arn:aws:secretsmanager:${slot('AWS::Region')}:${slot('AWS::AccountId')}:secret:fixture/JWT_SECRET-??????`,
+  }),
+];
+
+/** A policy of all roles of the template. */
+export function fixturePolicy(statements: readonly Json[] = FIXTURE_STATEMENTS): Json {
+  return {
+    Type: 'AWS::IAM::Policy',
+    Properties: {
+      PolicyName: 'Everybody',
+      PolicyDocument: { Version: '2012-10-17', Statement: statements },
+      Roles: NAMES.map((name) => ref(`${name}Role`)),
+    },
+  };
+}
+
+/** Lets a service invoke a function. */
+function permission(target: string, service: string, source: unknown): Json {
+  return {
+    Type: 'AWS::Lambda::Permission',
+    Properties: {
+      Action: 'lambda:InvokeFunction',
+      FunctionName: arnOf(target),
+      Principal: `${service}.amazonaws.com`,
+      SourceArn: source,
+    },
+  };
+}
+
 function api(name: string, protocol: string, stage: string): Record<string, Json> {
   return {
     [name]: {
@@ -106,6 +151,11 @@ function route(apiName: string, key: string, target: string, authorization = 'NO
         Target: { 'Fn::Join': ['/', ['integrations', ref(`${id}Integration`)]] },
       },
     },
+    [`${id}Permission`]: permission(target, 'apigateway', {
+      'Fn::Sub': `arn:aws:execute-api:${slot('AWS::Region')}:${slot('AWS::AccountId')}:${slot(apiName)}/*${
+        key.includes('/') ? key.slice(key.indexOf('/')) : key
+      }`,
+    }),
   };
 }
 
@@ -151,6 +201,10 @@ export function fixtureTemplate(changes: Record<string, Json> = {}): Json {
           ],
         },
       },
+      Policy: fixturePolicy(),
+      MinutePermission: permission('sweep', 'events', arnOf('Minute')),
+      HeardPermission: permission('listen', 'events', arnOf('Heard')),
+      ConstantPermission: permission('listen', 'events', arnOf('Constant')),
       Minute: {
         Type: 'AWS::Events::Rule',
         Properties: {
