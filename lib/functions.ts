@@ -134,7 +134,7 @@ export class Functions extends Construct {
       role.addToPolicy(new PolicyStatement({ actions: ['execute-api:ManageConnections'], resources }));
     }
     for (const secret of secrets) {
-      if (needed?.includes(secret) !== false) this.secrets[secret].grantRead(role);
+      if (needed?.includes(secret) !== false) grantSecret(role, this.secrets[secret]);
     }
     if (forwards) {
       role.addToPolicy(
@@ -158,6 +158,12 @@ function grantTable(role: Role, table: Table, actions: readonly string[]): void 
       resources: [table.tableArn],
     }),
   );
+}
+
+/** Reads its value; `grantRead` would let it read the description as well. The ARN ends in six characters of AWS's choice. */
+function grantSecret(role: Role, secret: ISecret): void {
+  const resources = [`${secret.secretArn}-??????`];
+  role.addToPolicy(new PolicyStatement({ actions: ['secretsmanager:GetSecretValue'], resources }));
 }
 
 function each<T>(make: (name: FunctionName) => T): { readonly [F in FunctionName]: T } {

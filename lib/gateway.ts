@@ -67,7 +67,7 @@ export class Gateway extends Construct {
   }
 
   /** ARN of one method of `@connections`, for every connection of this stage and no other API. */
-  connectionsArn(method: 'POST' | 'GET' | 'DELETE'): string {
+  connectionsArn(method: 'POST' | 'DELETE'): string {
     return Stack.of(this).formatArn({
       service: 'execute-api',
       resource: this.api.apiId,

@@ -1,7 +1,8 @@
 /**
  * What each function may do. This table is the whole of it: besides these, a role may only write to its own log
- * group, and that of `publish` puts what Lambda gave up into the dead-letter queue. Nothing here is a wildcard action, no function may scan a table, and the only wildcard resources are
- * connection ids below one method of this API's stage.
+ * group, and that of `publish` puts what Lambda gave up into the dead-letter queue. Nothing here is a wildcard action, no
+ * function may scan a table, and the only wildcard resources are connection ids below one method of this API's stage and
+ * the suffix of a secret. Each grant is needed: `test/integration/permissions.test.ts` uses every one.
  */
 import type { FunctionName } from '../lambdas/contract/environment.ts';
 
@@ -12,7 +13,6 @@ type TableAction =
   | 'PutItem'
   | 'UpdateItem'
   | 'DeleteItem'
-  | 'BatchWriteItem'
   | 'ConditionCheckItem';
 
 /** Secrets by name; the prefix of the deployment goes before it. */
@@ -24,7 +24,7 @@ export interface FunctionGrants {
   /** DynamoDB actions on the apps table. */
   readonly apps: readonly TableAction[];
   /** Methods on `@connections`. */
-  readonly connections: readonly ('POST' | 'GET' | 'DELETE')[];
+  readonly connections: readonly ('POST' | 'DELETE')[];
   readonly secrets: readonly SecretName[];
   /** Functions it may invoke. */
   readonly invokes: readonly FunctionName[];
@@ -43,32 +43,33 @@ export function secretsOf(apps: readonly string[]): SecretName[] {
 /** Its clients are machines with an API key; those of all others bring tokens, if anything. */
 const ORDER_SYNC = 'order-sync';
 
-const TABLE: readonly TableAction[] = [
+const BUS: readonly TableAction[] = [
   'GetItem',
   'BatchGetItem',
   'Query',
   'PutItem',
   'UpdateItem',
   'DeleteItem',
-  'BatchWriteItem',
-  'ConditionCheckItem',
 ];
+
+/** What `rows` of an application does. */
+const APPS: readonly TableAction[] = ['GetItem', 'Query', 'PutItem', 'DeleteItem'];
 
 const SECRETS: readonly SecretName[] = ['JWT_SECRET', 'CLOUD_API_KEY'];
 
 export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
-  /** Writes the connection, verifies a header's token or key, starts `open`. */
+  /** Writes the connection, verifies a header's token, starts `open`. A machine's key comes later, with CONNECT. */
   connect: {
-    bus: ['PutItem', 'UpdateItem', 'ConditionCheckItem'],
+    bus: ['PutItem'],
     apps: [],
     connections: [],
-    secrets: SECRETS,
+    secrets: ['JWT_SECRET'],
     invokes: ['open'],
     forwards: false,
   },
   /** Posts the open packet and joins the heartbeat slot, or closes what cannot be opened. */
   open: {
-    bus: ['GetItem', 'PutItem', 'UpdateItem', 'DeleteItem', 'ConditionCheckItem'],
+    bus: ['GetItem', 'PutItem', 'ConditionCheckItem'],
     apps: [],
     connections: ['POST', 'DELETE'],
     secrets: [],
@@ -77,17 +78,17 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
   },
   /** Runs the protocol and the applications' handlers, and forwards what they mark. */
   message: {
-    bus: TABLE,
-    apps: TABLE,
-    connections: ['POST', 'DELETE', 'GET'],
+    bus: BUS,
+    apps: APPS,
+    connections: ['POST', 'DELETE'],
     secrets: SECRETS,
     invokes: [],
     forwards: true,
   },
   /** Leaves rooms. The applications' disconnect hooks may emit and store; a recipient whose last post fails is closed. */
   disconnect: {
-    bus: TABLE,
-    apps: TABLE,
+    bus: BUS,
+    apps: APPS,
     connections: ['POST', 'DELETE'],
     secrets: [],
     invokes: [],
@@ -95,26 +96,26 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
   },
   /** Emits, closes and inspects for a backend, and does what applications offer it; verifies no client. */
   publish: {
-    bus: TABLE,
-    apps: TABLE,
-    connections: ['POST', 'DELETE', 'GET'],
+    bus: BUS,
+    apps: APPS,
+    connections: ['POST', 'DELETE'],
     secrets: [],
     invokes: [],
     forwards: false,
   },
   /** Pings, reaps and drains due rows; what it closes runs its disconnect hooks here. */
   sweep: {
-    bus: TABLE,
-    apps: TABLE,
-    connections: ['POST', 'DELETE', 'GET'],
+    bus: BUS,
+    apps: APPS,
+    connections: ['POST', 'DELETE'],
     secrets: [],
     invokes: [],
     forwards: false,
   },
   /** Serves the applications' HTTP routes: they store and emit, and reap whom a post no longer reaches. */
   http: {
-    bus: TABLE,
-    apps: TABLE,
+    bus: BUS,
+    apps: APPS,
     connections: ['POST', 'DELETE'],
     secrets: SECRETS,
     invokes: [],

@@ -6,18 +6,29 @@ export interface RequestToSign {
   readonly method: string;
   readonly body: string;
   readonly credentials: Credentials;
+  /** @default 'execute-api' */
+  readonly service?: string;
+  /** Headers of the request, all of which are signed. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Headers of a request signed for `execute-api` by Signature Version 4, written from the IAM guide's description. */
-export function signedHeaders({ url, method, body, credentials }: RequestToSign): Record<string, string> {
+/** Headers of a request signed by Signature Version 4, written from the IAM guide's description. */
+export function signedHeaders(request: RequestToSign): Record<string, string> {
+  const { url, method, body, credentials, service = 'execute-api' } = request;
   const stamp = new Date().toISOString().replace(/[-:]|\.\d{3}/g, '');
-  const scope = `${stamp.slice(0, 8)}/us-east-1/execute-api/aws4_request`;
-  const headers = { host: url.host, 'x-amz-date': stamp };
+  const scope = `${stamp.slice(0, 8)}/us-east-1/${service}/aws4_request`;
+  const { sessionToken: token } = credentials;
+  const session = token === undefined ? {} : { 'x-amz-security-token': token };
+  const headers: Record<string, string> = {
+    host: url.host,
+    'x-amz-date': stamp,
+    ...session,
+    ...request.headers,
+  };
   const names = Object.keys(headers).sort();
-  const lines = names.map((name) => `${name}:${headers[name as keyof typeof headers]}\n`).join('');
-  const canonical = [method, url.pathname, url.search.slice(1), lines, names.join(';'), sha256(body)].join(
-    '\n',
-  );
+  const lines = names.map((name) => `${name}:${headers[name]}\n`).join('');
+  const path = encodeURIComponent(url.pathname).replaceAll('%2F', '/');
+  const canonical = [method, path, url.search.slice(1), lines, names.join(';'), sha256(body)].join('\n');
   const key = scope.split('/').reduce<string | Buffer>(hmac, `AWS4${credentials.secretAccessKey}`);
   const signature = hmac(key, ['AWS4-HMAC-SHA256', stamp, scope, sha256(canonical)].join('\n')).toString(
     'hex',

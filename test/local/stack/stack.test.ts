@@ -4,6 +4,8 @@ import { EventBridgeClient, PutEventsCommand, type PutEventsRequestEntry } from 
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { DynamoDbFront } from '../../../local/dynamodb/front.ts';
+import { serveDynamoDb } from '../../../local/dynamodb/server.ts';
 import { PortInUseError } from '../../../local/errors.ts';
 import type { LogEntry } from '../../../local/host/invocation.ts';
 import { type LocalStack, startStack } from '../../../local/stack.ts';
@@ -40,6 +42,16 @@ afterAll(async () => {
   await stack.close();
   await assembly[Symbol.asyncDispose]();
 });
+
+/** Calls one of the services that speak JSON at `POST /`. */
+function callService({ origin, credentials }: LocalStack, target: string, request: object) {
+  const url = new URL(origin);
+  const body = JSON.stringify(request);
+  const service = target.startsWith('secretsmanager.') ? 'secretsmanager' : 'events';
+  const headers = { 'x-amz-target': target };
+  const signed = signedHeaders({ url, method: 'POST', body, credentials, service, headers });
+  return fetch(url, { method: 'POST', body, headers: signed });
+}
 
 async function row(id: string): Promise<string | undefined> {
   const key = { p: { B: Buffer.from(id) } };
@@ -90,12 +102,15 @@ describe('the WebSocket API', () => {
 });
 
 describe('the Lambda API', () => {
-  const invoke = (name: string, init: RequestInit = {}) =>
-    fetch(`${stack.origin}/2015-03-31/functions/${name}/invocations`, {
-      method: 'POST',
-      body: '{"a":1}',
-      ...init,
-    });
+  const invoke = (
+    name: string,
+    { body = '{"a":1}', headers = {} }: { body?: string; headers?: Record<string, string> } = {},
+  ) => {
+    const url = new URL(`${stack.origin}/2015-03-31/functions/${name}/invocations`);
+    const { credentials } = stack;
+    const signed = signedHeaders({ url, method: 'POST', body, credentials, service: 'lambda', headers });
+    return fetch(url, { method: 'POST', body, headers: signed });
+  };
 
   test('answers an invocation with what the function returned', async () => {
     const client = new LambdaClient(clientOptions());
@@ -386,9 +401,8 @@ describe('the other services', () => {
   });
 
   test('a secret that is not set, and an operation that is not there, are refused as AWS refuses them', async () => {
-    const call = async (target: string, body: object) => {
-      const headers = { 'x-amz-target': target };
-      const answer = await fetch(stack.origin, { method: 'POST', headers, body: JSON.stringify(body) });
+    const call = async (target: string, request: object) => {
+      const answer = await callService(stack, target, request);
       return [answer.status, await answer.json()];
     };
     const missing = { __type: 'ResourceNotFoundException' };
@@ -461,17 +475,21 @@ describe('the stack itself', () => {
   });
 
   test('uses the DynamoDB of another endpoint, whoever calls', async () => {
+    const front = DynamoDbFront.create();
+    const elsewhere = await serveDynamoDb(front);
     const other = await startStack({
       assembly: assembly.directory,
       schedule: false,
       prewarm: false,
-      settings: { DYNAMODB_ENDPOINT: stack.dynamodbEndpoint },
+      settings: { DYNAMODB_ENDPOINT: elsewhere.endpoint },
     });
     expect(other.dynamodb).toBeUndefined();
-    expect(other.dynamodbEndpoint).toBe(stack.dynamodbEndpoint);
+    expect(other.dynamodbEndpoint).toBe(elsewhere.endpoint);
     await other.invoke('disconnect', { requestContext: { connectionId: 'elsewhere' } });
-    expect(await row('elsewhere')).toBe('gone');
+    const { body } = await front.handle('Scan', { TableName: 'Fixture-Bus' });
+    expect(body).toMatchObject({ Items: [{ p: { B: btoa('elsewhere') }, s: { S: 'gone' } }] });
     await other.close();
+    await elsewhere.close();
   });
 
   test('tells who listens of every event, wanted or not', async () => {
@@ -482,9 +500,8 @@ describe('the stack itself', () => {
       prewarm: false,
       onEvent: (event) => events.push(event),
     });
-    const headers = { 'x-amz-target': 'AWSEvents.PutEvents' };
     const Entries = [{ Source: 'nobody', DetailType: 'Nothing', Detail: '{"a":1}' }, { Source: 'wrong' }];
-    await fetch(other.origin, { method: 'POST', headers, body: JSON.stringify({ Entries }) });
+    await callService(other, 'AWSEvents.PutEvents', { Entries });
     expect(events).toMatchObject([{ eventBus: 'default', event: { source: 'nobody', detail: { a: 1 } } }]);
     await other.close();
   });
