@@ -8,14 +8,16 @@ export interface RequestToSign {
   readonly credentials: Credentials;
   /** @default 'execute-api' */
   readonly service?: string;
+  /** When it was signed. @default now */
+  readonly at?: Date;
   /** Headers of the request, all of which are signed. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Headers of a request signed by Signature Version 4, written from the IAM guide's description. */
 export function signedHeaders(request: RequestToSign): Record<string, string> {
-  const { url, method, body, credentials, service = 'execute-api' } = request;
-  const stamp = new Date().toISOString().replace(/[-:]|\.\d{3}/g, '');
+  const { url, method, body, credentials, service = 'execute-api', at = new Date() } = request;
+  const stamp = at.toISOString().replace(/[-:]|\.\d{3}/g, '');
   const scope = `${stamp.slice(0, 8)}/us-east-1/${service}/aws4_request`;
   const { sessionToken: token } = credentials;
   const session = token === undefined ? {} : { 'x-amz-security-token': token };
