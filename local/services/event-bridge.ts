@@ -8,6 +8,7 @@ import * as z from 'zod/mini';
 import type { GatewayClock } from '../gateway/clock.ts';
 import type { EventRuleDefinition } from '../template/deployment.ts';
 import { matchesPattern } from '../template/event-pattern.ts';
+import type { RuleDelivery } from './rule-delivery.ts';
 import type { JsonReply } from './secrets-api.ts';
 
 /** An event as rules match it and targets get it, and the bus it was put on. */
@@ -31,8 +32,8 @@ export interface EventBridgeOptions {
   readonly clock: GatewayClock;
   /** Told of every event that was accepted. */
   readonly accepted?: ((event: BusEvent) => void) | undefined;
-  /** Accepts an event as JSON for a function. */
-  readonly invoke: (functionName: string, payload: string) => unknown;
+  /** How an event gets to the targets of a rule. */
+  readonly delivery: RuleDelivery;
 }
 
 const MAX_ENTRIES = 10;
@@ -90,10 +91,9 @@ export class EventBridge {
     if (error !== undefined) return error;
     const event = this.#event(entry);
     this.#options.accepted?.({ eventBus: bus, event });
-    for (const { eventBus, pattern, targets } of this.#options.rules) {
+    for (const { ruleArn, eventBus, pattern, targets } of this.#options.rules) {
       if (eventBus !== bus || !matchesPattern(pattern, event)) continue;
-      for (const { functionName, input } of targets)
-        this.#options.invoke(functionName, JSON.stringify(input ?? event));
+      for (const target of targets) void this.#options.delivery.deliver(ruleArn, target, event);
     }
     return { EventId: event.id };
   }

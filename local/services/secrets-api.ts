@@ -5,6 +5,7 @@ import * as z from 'zod/mini';
 export interface JsonReply {
   readonly status: number;
   readonly body: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface SecretsOptions {
@@ -12,6 +13,8 @@ export interface SecretsOptions {
   readonly settings: Readonly<Record<string, string>>;
   readonly region: string;
   readonly accountId: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
 }
 
 const requestSchema = z.looseObject({
@@ -48,7 +51,7 @@ function settingOf(name: string): string {
   return name.slice(name.lastIndexOf('/') + 1);
 }
 
-function described(name: string, value: string, { region, accountId }: SecretsOptions): JsonReply['body'] {
+function described(name: string, value: string, { region, accountId, now }: SecretsOptions): JsonReply['body'] {
   const version = createHash('sha256').update(`${name}\0${value}`).digest('hex').slice(0, 32);
   return {
     ARN: `arn:aws:secretsmanager:${region}:${accountId}:secret:${name}-local0`,
@@ -56,7 +59,7 @@ function described(name: string, value: string, { region, accountId }: SecretsOp
     VersionId: version.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5'),
     SecretString: value,
     VersionStages: ['AWSCURRENT'],
-    CreatedDate: Math.floor(Date.now() / 1000),
+    CreatedDate: Math.floor(now() / 1000),
   };
 }
 

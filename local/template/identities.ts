@@ -59,7 +59,6 @@ const table: Identity = {
   attributes: { Arn: arn('dynamodb', (name) => `table/${name}`), TableId: ({ logicalId }) => logicalId },
 };
 
-/** Only its names: nothing is ever put into a queue here. */
 const queue: Identity = {
   ref: (named, locale) =>
     `https://sqs.${locale.region}.${locale.urlSuffix}/${locale.accountId}/${nameOf(named, locale)}`,
