@@ -17,7 +17,12 @@ export function attributesMd5(attributes: MessageAttributes): string | undefined
     const { DataType = '', StringValue, BinaryValue = '' } = attributes[name] ?? {};
     const value = StringValue === undefined ? Buffer.from(BinaryValue, 'base64') : Buffer.from(StringValue);
     const transport = StringValue === undefined ? BINARY_TRANSPORT : STRING_TRANSPORT;
-    return [measured(Buffer.from(name)), measured(Buffer.from(DataType)), Buffer.of(transport), measured(value)];
+    return [
+      measured(Buffer.from(name)),
+      measured(Buffer.from(DataType)),
+      Buffer.of(transport),
+      measured(value),
+    ];
   });
   return md5(Buffer.concat(parts));
 }

@@ -69,7 +69,9 @@ export class MessageQueue {
   receive(count: number, visibilitySeconds = this.definition.visibilityTimeoutSeconds): StoredMessage[] {
     this.#expire();
     const nowMs = this.#clock.now();
-    const received = [...this.#messages.values()].filter(({ visibleMs }) => visibleMs <= nowMs).slice(0, count);
+    const received = [...this.#messages.values()]
+      .filter(({ visibleMs }) => visibleMs <= nowMs)
+      .slice(0, count);
     for (const message of received) {
       message.visibleMs = nowMs + visibilitySeconds * 1000;
       message.firstReceivedMs ??= nowMs;

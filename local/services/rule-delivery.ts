@@ -12,7 +12,11 @@ import type { RuleTarget } from '../template/deployment.ts';
 export interface RuleDeliveryOptions {
   readonly clock: GatewayClock;
   /** Accepts an event as JSON for a function, or throws; an error whose `retryable` is true is tried again. */
-  readonly invoke: (functionName: string, payload: string, ruleArn: string) => Pick<AcceptedEvent, 'attempted'>;
+  readonly invoke: (
+    functionName: string,
+    payload: string,
+    ruleArn: string,
+  ) => Pick<AcceptedEvent, 'attempted'>;
   /** Puts a message into a queue, or throws. */
   readonly send: (message: QueueMessage, ruleArn: string) => void;
 }
@@ -49,7 +53,11 @@ export class RuleDelivery {
               : undefined;
         const hopeless = !isRetryable(error);
         if (hopeless || exhausted !== undefined)
-          return this.#giveUp(ruleArn, target, payload, { error, retries, ...(hopeless ? {} : { exhausted }) });
+          return this.#giveUp(ruleArn, target, payload, {
+            error,
+            retries,
+            ...(hopeless ? {} : { exhausted }),
+          });
         await new Promise<void>((resolve) => clock.setTimeout(resolve, pauseMs));
       }
     }

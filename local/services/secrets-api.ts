@@ -51,7 +51,11 @@ function settingOf(name: string): string {
   return name.slice(name.lastIndexOf('/') + 1);
 }
 
-function described(name: string, value: string, { region, accountId, now }: SecretsOptions): JsonReply['body'] {
+function described(
+  name: string,
+  value: string,
+  { region, accountId, now }: SecretsOptions,
+): JsonReply['body'] {
   const version = createHash('sha256').update(`${name}\0${value}`).digest('hex').slice(0, 32);
   return {
     ARN: `arn:aws:secretsmanager:${region}:${accountId}:secret:${name}-local0`,

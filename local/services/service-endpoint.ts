@@ -41,11 +41,7 @@ export class ServiceEndpoint {
     sendJson(response, status, answer, { 'content-type': `application/x-amz-json-${version}`, ...headers });
   }
 
-  #answer(
-    target: string,
-    request: unknown,
-    accessKeyId: string | undefined,
-  ): JsonReply | Promise<JsonReply> {
+  #answer(target: string, request: unknown, accessKeyId: string | undefined): JsonReply | Promise<JsonReply> {
     if (target.startsWith(SECRETS))
       return answerSecrets(target.slice(SECRETS.length), request, this.#options.secrets);
     if (target.startsWith(QUEUES)) {

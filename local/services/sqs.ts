@@ -118,8 +118,18 @@ export class Sqs {
   }
 
   send(request: unknown, caller: QueueCaller): object {
-    const { QueueUrl, MessageBody: body, MessageAttributes: attributes, DelaySeconds } = parsed(sendSchema, request);
-    const message = this.#send(this.#queue(QueueUrl), { body, attributes, caller, delaySeconds: DelaySeconds });
+    const {
+      QueueUrl,
+      MessageBody: body,
+      MessageAttributes: attributes,
+      DelaySeconds,
+    } = parsed(sendSchema, request);
+    const message = this.#send(this.#queue(QueueUrl), {
+      body,
+      attributes,
+      caller,
+      delaySeconds: DelaySeconds,
+    });
     return { MessageId: message.id, MD5OfMessageBody: md5(body), ...digestOf(attributes) };
   }
 
@@ -145,7 +155,10 @@ export class Sqs {
     const queue = this.#queue(QueueUrl);
     this.#authorize(queue, 'DeleteMessage', caller);
     if (queue.delete(ReceiptHandle)) return {};
-    throw new QueueError('ReceiptHandleIsInvalid', `The input receipt handle "${ReceiptHandle}" is not valid.`);
+    throw new QueueError(
+      'ReceiptHandleIsInvalid',
+      `The input receipt handle "${ReceiptHandle}" is not valid.`,
+    );
   }
 
   attributes(request: unknown, caller: QueueCaller): object {

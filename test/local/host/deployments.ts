@@ -4,7 +4,11 @@ import { StackClock } from '../../../local/clock.ts';
 import { CredentialStore } from '../../../local/host/credentials.ts';
 import { FunctionHost, type HostOptions } from '../../../local/host/function-host.ts';
 import type { DroppedEvent, LogEntry } from '../../../local/host/invocation.ts';
-import type { AsynchronousDefinition, Deployment, FunctionDefinition } from '../../../local/template/deployment.ts';
+import type {
+  AsynchronousDefinition,
+  Deployment,
+  FunctionDefinition,
+} from '../../../local/template/deployment.ts';
 
 const directory = fileURLToPath(new URL('./fixtures/', import.meta.url));
 

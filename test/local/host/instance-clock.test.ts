@@ -59,7 +59,9 @@ describe('the clock inside a function', () => {
     const exp = Math.floor(clock.now() / 1000) + 3_600;
     expect(await host.invoke('verify', { exp })).toMatchObject({ value: 'valid' });
     await clock.advance(HOUR);
-    expect(await host.invoke('verify', { exp })).toMatchObject({ error: { errorMessage: 'the token has expired' } });
+    expect(await host.invoke('verify', { exp })).toMatchObject({
+      error: { errorMessage: 'the token has expired' },
+    });
   });
 
   test('is the one that ends a function at its timeout', async () => {
@@ -81,7 +83,9 @@ describe('the clock inside a function', () => {
     await using hosted = await hosting([fixture('environment'), fixture('echo')]);
     const { host, clock } = hosted;
     await clock.advance(48 * HOUR);
-    const { value: environment } = (await host.invoke('environment', {})) as { value: Record<string, string> };
+    const { value: environment } = (await host.invoke('environment', {})) as {
+      value: Record<string, string>;
+    };
     const [, seconds = ''] = /^Root=1-([0-9a-f]{8})-/.exec(environment._X_AMZN_TRACE_ID!) ?? [];
     expect(Math.abs(Number.parseInt(seconds, 16) * 1000 - clock.now())).toBeLessThan(5_000);
     const { value } = (await host.invoke('echo', {})) as { value: { context: { logStreamName: string } } };
