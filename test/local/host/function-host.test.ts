@@ -218,8 +218,10 @@ describe('a function that fails', () => {
   });
 
   test('is killed when it uses more memory than the template gives it', async () => {
-    const { invocation } = await invokeOnce(fixture('greedy', { memoryMb: 16 }));
+    await using hosted = await hosting([fixture('greedy', { memoryMb: 16 })]);
+    const invocation = await hosted.host.invoke('greedy', {});
     expect(invocation).toMatchObject({ error: { errorMessage: expect.stringContaining('signal: killed') } });
+    expect(hosted.host.instances('greedy')).toBe(0);
   });
 
   test.each(['forever', 'spin'])(
@@ -233,6 +235,7 @@ describe('a function that fails', () => {
       expect(error.errorMessage).toMatch(
         /^RequestId: [0-9a-f-]{36} Error: Task timed out after 0\.20 seconds$/,
       );
+      expect(hosted.host.instances(name)).toBe(0);
       expect(await hosted.host.invoke('count', {})).toMatchObject({ kind: 'result' });
     },
   );

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setImmediate as turn } from 'node:timers/promises';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -139,6 +140,24 @@ describe('moving the time of a stack', () => {
     });
     await stack.close();
     expect(await waiting).toMatchObject({ kind: 'error' });
+  });
+
+  test('waits for a message that the gateway has received and not handed on yet', async () => {
+    const held: (() => void)[] = [];
+    await start({ gateway: { shuffle: (_connectionId, begin) => held.push(begin) } });
+    const socket = await open();
+    socket.send('{"held":true}');
+    await expect.poll(() => held).toHaveLength(1);
+    const before = stack.clock.now();
+    const moved = stack.advance(MINUTE);
+    const settled = stack.settled().then(() => 'settled');
+    expect(await Promise.race([settled, turn('held')])).toBe('held');
+    expect(stack.clock.now() - before).toBeLessThan(30 * SECOND);
+    held[0]?.();
+    await moved;
+    expect(await settled).toBe('settled');
+    expect(stack.clock.now() - before).toBeGreaterThanOrEqual(MINUTE);
+    socket.terminate();
   });
 
   test('leaves functions and an SDK outside able to sign their calls', async () => {
