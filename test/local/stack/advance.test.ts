@@ -148,15 +148,12 @@ describe('moving the time of a stack', () => {
     const socket = await open();
     socket.send('{"held":true}');
     await expect.poll(() => held).toHaveLength(1);
-    const before = stack.clock.now();
-    const moved = stack.advance(MINUTE);
+    await expect(stack.advance(MINUTE, { quietMs: 20 })).rejects.toMatchObject({ busy: ['gateway (1)'] });
     const settled = stack.settled().then(() => 'settled');
     expect(await Promise.race([settled, turn('held')])).toBe('held');
-    expect(stack.clock.now() - before).toBeLessThan(30 * SECOND);
     held[0]?.();
-    await moved;
     expect(await settled).toBe('settled');
-    expect(stack.clock.now() - before).toBeGreaterThanOrEqual(MINUTE);
+    await stack.advance(MINUTE);
     socket.terminate();
   });
 
