@@ -17,9 +17,12 @@ export class Port {
   readonly #server: Server;
   #http: HttpHandler = refuse;
   #upgrade: UpgradeHandler = refuseUpgrade;
+  readonly #now: () => number;
   #number = 0;
 
-  constructor() {
+  /** @param now the time of day in answers, which SDKs correct their clock by; ms since the epoch */
+  constructor(now: () => number) {
+    this.#now = now;
     this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
       void this.#answer(request, response);
     });
@@ -71,6 +74,7 @@ export class Port {
 
   /** One broken request must not end the process that everybody else is connected to. */
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.setHeader('date', new Date(this.#now()).toUTCString());
     try {
       await this.#http(request, response);
     } catch (error) {

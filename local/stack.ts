@@ -4,9 +4,9 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { StackClock } from './clock.ts';
 import { type Database, openDatabase } from './database.ts';
 import type { DynamoDbFront, DynamoDbOptions } from './dynamodb/front.ts';
-import { type GatewayClock, systemClock } from './gateway/clock.ts';
 import { targetOf } from './gateway/handshake.ts';
 import { type Integration, WebSocketApi, type WebSocketApiOptions } from './gateway/websocket-api.ts';
 import { CredentialStore, type Credentials, LOCAL_CREDENTIALS, sessionArn } from './host/credentials.ts';
@@ -15,15 +15,19 @@ import type { Invocation, LogSink } from './host/invocation.ts';
 import { within } from './host/within.ts';
 import { AccessControl, type AuthorizedUse } from './iam/access-control.ts';
 import { dynamoDbAdmission } from './iam/dynamodb-admission.ts';
-import { InvokePermissions } from './iam/invoke-permissions.ts';
+import { InvokeDeniedError, InvokePermissions } from './iam/invoke-permissions.ts';
+import { mayUseQueue } from './iam/queue-access.ts';
 import { isAtHome, LocalPage } from './page/local-page.ts';
 import { Port } from './port.ts';
+import { quiet, type Worker } from './quiet.ts';
 import { type BusEvent, EventBridge } from './services/event-bridge.ts';
 import { HttpApi } from './services/http-api.ts';
 import { sendJson } from './services/http-message.ts';
 import { LambdaApi } from './services/lambda-api.ts';
+import { RuleDelivery } from './services/rule-delivery.ts';
 import { Schedule } from './services/schedule.ts';
 import { ServiceEndpoint } from './services/service-endpoint.ts';
+import { type QueueCall, Sqs } from './services/sqs.ts';
 import { createTables } from './services/tables.ts';
 import { readAssembly } from './template/assembly.ts';
 import type { Deployment } from './template/deployment.ts';
@@ -45,9 +49,11 @@ export interface StackOptions {
   readonly schedule?: boolean;
   /** Whether one instance of each function is started in the background. @default true */
   readonly prewarm?: boolean;
-  /** @default the machine's time */
-  readonly clock?: GatewayClock;
-  readonly host?: Partial<Omit<HostOptions, 'log' | 'credentials' | 'endpoint'>>;
+  /** One that somebody else reads as well, for example what shuffles messages. @default its own */
+  readonly clock?: StackClock;
+  readonly host?: Partial<Omit<HostOptions, 'log' | 'credentials' | 'endpoint' | 'clock' | 'send'>>;
+  /** Whether a call on a queue is allowed. @default by the policies of who calls */
+  readonly authorizeQueue?: (call: QueueCall) => boolean;
   readonly gateway?: Partial<
     Pick<WebSocketApiOptions, 'admit' | 'postableDelayMs' | 'sendBufferBytes' | 'shuffle'>
   >;
@@ -71,19 +77,41 @@ export interface LocalStack {
   readonly dynamodb: DynamoDbFront | undefined;
   readonly webSocketApi: WebSocketApi | undefined;
   readonly functions: FunctionHost;
+  readonly queues: Sqs;
+  /** The time of everything here, functions included: the machine's until `advance` is called. */
+  readonly clock: StackClock;
   /** Keys of the person at the laptop, always the same, with which routes that ask for IAM can be called. */
   readonly credentials: Credentials;
   /** Invokes a function and waits. @throws UnknownFunctionError */
   invoke(name: string, event: unknown): Promise<Invocation>;
-  /** Fires every schedule now; resolves when the functions have handled it. */
+  /** Fires every schedule now; resolves when the functions were tried once. */
   tick(): Promise<void>;
-  /** Resolves when no event runs, waits or is to be retried, or after `timeoutMs` (default 5000). */
+  /**
+   * Moves the time forward by `ms`, from due timer to due timer: limits of connections, schedules, retries, expiry.
+   * Before the first and after each, everything that runs comes to its end. Timers of clients and inside functions are
+   * real: a test that needs them to act waits for them in `between`. A function that waits for the time itself never
+   * ends that way; `clock.advance` moves on whatever runs.
+   *
+   * @throws NotQuietError when a step is not over after `quietMs` of real time (default 5000)
+   */
+  advance(ms: number, options?: AdvanceOptions): Promise<void>;
+  /**
+   * Resolves when the gateway has handed on what it received and no event runs, waits or is to be retried within
+   * `timeoutMs` (default 5000), or after that time.
+   */
   settled(timeoutMs?: number): Promise<void>;
   /** Drains and ends everything; idempotent. */
   close(): Promise<void>;
 }
 
+export interface AdvanceOptions {
+  /** Awaited after each step. */
+  readonly between?: () => Promise<void>;
+  readonly quietMs?: number;
+}
+
 const DRAIN_MS = 5_000;
+const QUIET_MS = 5_000;
 /** How often expired items are deleted. AWS takes days: what relies on sooner is wrong, what relies on never too. */
 const EXPIRY_INTERVAL_MS = 60_000;
 
@@ -93,17 +121,18 @@ const EXPIRY_INTERVAL_MS = 60_000;
  * @throws PortInUseError, TemplateError, TableError
  */
 export async function startStack(options: StackOptions): Promise<LocalStack> {
-  const port = new Port();
+  const clock = options.clock ?? new StackClock();
+  const port = new Port(() => clock.now());
   await port.listen(options.port ?? 0);
   try {
-    return await deploy(options, port);
+    return await deploy(options, port, clock);
   } catch (error) {
     await port.close();
     throw error;
   }
 }
 
-async function deploy(options: StackOptions, port: Port): Promise<LocalStack> {
+async function deploy(options: StackOptions, port: Port, clock: StackClock): Promise<LocalStack> {
   const place = { callbackOrigin: port.serviceOrigin, httpOrigin: port.origin };
   const deployment = readDeployment(await readAssembly(await options.assembly), place);
   const { region, accountId } = deployment;
@@ -111,7 +140,7 @@ async function deploy(options: StackOptions, port: Port): Promise<LocalStack> {
   const access = new AccessControl({
     deployment,
     credentials,
-    clock: options.clock ?? systemClock,
+    clock,
     log: options.log ?? (() => {}),
     allowed: options.onAuthorized,
   });
@@ -119,26 +148,43 @@ async function deploy(options: StackOptions, port: Port): Promise<LocalStack> {
     ...options.dynamodb,
     region,
     accountId,
+    now: () => clock.now(),
   });
+  const authorize = options.authorizeQueue ?? ((call: QueueCall) => mayUseQueue(access, call));
+  const queues = new Sqs({ queues: deployment.queues, clock, authorize });
   const [functions] = await Promise.all([
     FunctionHost.create(deployment, {
       ...options.host,
       log: options.log ?? (() => {}),
       credentials,
       endpoint: port.serviceOrigin,
+      clock,
+      send: (message, arn) => queues.deliver(message, { kind: 'role', arn }),
     }),
     createTables(deployment.tables, database.call),
   ]);
-  return new RunningStack({ options, port, deployment, credentials, access, database, functions });
+  return new RunningStack({
+    options,
+    port,
+    clock,
+    deployment,
+    credentials,
+    access,
+    database,
+    queues,
+    functions,
+  });
 }
 
 interface Parts {
   readonly options: StackOptions;
   readonly port: Port;
+  readonly clock: StackClock;
   readonly deployment: Deployment;
   readonly credentials: CredentialStore;
   readonly access: AccessControl;
   readonly database: Database;
+  readonly queues: Sqs;
   readonly functions: FunctionHost;
 }
 
@@ -150,11 +196,13 @@ class RunningStack implements LocalStack {
   readonly dynamodb: DynamoDbFront | undefined;
   readonly webSocketApi: WebSocketApi | undefined;
   readonly functions: FunctionHost;
+  readonly queues: Sqs;
+  readonly clock: StackClock;
   readonly credentials: Credentials;
   readonly #parts: Parts;
-  readonly #clock: GatewayClock;
   readonly #frontDoor: string;
   readonly #permissions: InvokePermissions;
+  readonly #delivery: RuleDelivery;
   readonly #schedule: Schedule;
   readonly #httpApi: HttpApi | undefined;
   readonly #lambda: LambdaApi;
@@ -164,22 +212,24 @@ class RunningStack implements LocalStack {
   #closing: Promise<void> | undefined;
 
   constructor(parts: Parts) {
-    const { options, port, deployment, access, database, functions } = parts;
+    const { options, port, deployment, access, database } = parts;
     this.#parts = parts;
-    this.#clock = options.clock ?? systemClock;
+    this.clock = parts.clock;
     this.#frontDoor = (options.settings?.WS_PATH ?? '/socket.io').replace(/\/$/, '');
     this.port = port.number;
     this.origin = port.origin;
     this.dynamodbEndpoint = database.endpoint ?? port.serviceOrigin;
     this.deployment = deployment;
     this.dynamodb = database.front;
-    this.functions = functions;
+    this.functions = parts.functions;
+    this.queues = parts.queues;
     this.credentials = LOCAL_CREDENTIALS;
     this.#permissions = new InvokePermissions(deployment, options.log ?? (() => {}));
     this.webSocketApi = this.#createWebSocketApi();
     this.#httpApi = this.#createHttpApi();
+    this.#delivery = this.#createDelivery();
     this.#schedule = this.#createSchedule();
-    this.#lambda = new LambdaApi({ host: functions, access, ...this.#home() });
+    this.#lambda = new LambdaApi({ host: this.functions, access, ...this.#home() });
     this.#services = this.#createServices();
     this.#page = this.#createPage();
     this.#start();
@@ -193,8 +243,19 @@ class RunningStack implements LocalStack {
     return this.#schedule.tick();
   }
 
-  settled(timeoutMs = DRAIN_MS): Promise<void> {
-    return this.functions.drain(timeoutMs);
+  advance(ms: number, { between, quietMs = QUIET_MS }: AdvanceOptions = {}): Promise<void> {
+    const workers: Worker[] = [this.functions];
+    if (this.webSocketApi !== undefined) workers.push(this.webSocketApi);
+    return this.clock.advance(ms, async () => {
+      await quiet(workers, quietMs);
+      await between?.();
+    });
+  }
+
+  async settled(timeoutMs = DRAIN_MS): Promise<void> {
+    const endsMs = performance.now() + timeoutMs;
+    await within(this.webSocketApi?.settled() ?? Promise.resolve(), timeoutMs);
+    await this.functions.drain(Math.max(0, endsMs - performance.now()));
   }
 
   close(): Promise<void> {
@@ -223,7 +284,7 @@ class RunningStack implements LocalStack {
       ...definition,
       domainName: new URL(this.origin).host,
       routes: new Map(routes),
-      clock: this.#clock,
+      clock: this.clock,
       credentials: (key) => {
         const found = credentials.credentials(key);
         const principal = credentials.principal(key);
@@ -245,8 +306,20 @@ class RunningStack implements LocalStack {
       mayInvoke: ({ key, functionName }) => this.#permissions.ofRoute(httpApi, key, functionName),
       domainName: new URL(this.origin).host,
       credentials,
-      clock: this.#clock,
+      clock: this.clock,
       invoke: (name, event) => this.functions.invoke(name, event),
+    });
+  }
+
+  #createDelivery(): RuleDelivery {
+    return new RuleDelivery({
+      clock: this.clock,
+      invoke: (name, payload, ruleArn) => {
+        if (!this.#permissions.ofRule(ruleArn, name)) throw new InvokeDeniedError(name);
+        return this.functions.invokeLater(name, payload);
+      },
+      send: (message, sourceArn) =>
+        this.queues.deliver(message, { kind: 'service', service: 'events.amazonaws.com', sourceArn }),
     });
   }
 
@@ -254,8 +327,8 @@ class RunningStack implements LocalStack {
     return new Schedule({
       ...this.#home(),
       schedules: this.#permissions.permitted(this.deployment.schedules),
-      clock: this.#clock,
-      invoke: (name, payload) => this.functions.invokeLater(name, payload).handled,
+      clock: this.clock,
+      delivery: this.#delivery,
     });
   }
 
@@ -264,10 +337,9 @@ class RunningStack implements LocalStack {
       ...this.#home(),
       buses: this.deployment.eventBuses,
       rules: this.deployment.eventRules,
-      clock: this.#clock,
+      clock: this.clock,
       accepted: this.#parts.options.onEvent,
-      mayInvoke: (ruleArn, name) => this.#permissions.ofRule(ruleArn, name),
-      invoke: (name, payload) => this.functions.invokeLater(name, payload),
+      delivery: this.#delivery,
     });
   }
 
@@ -275,8 +347,9 @@ class RunningStack implements LocalStack {
     const { options, database, access } = this.#parts;
     return new ServiceEndpoint({
       access,
-      secrets: { settings: options.settings ?? {}, ...this.#home() },
+      secrets: { settings: options.settings ?? {}, ...this.#home(), now: () => this.clock.now() },
       events: this.#createEventBridge(),
+      queues: this.queues,
       dynamodb: database.handle,
     });
   }
@@ -343,9 +416,9 @@ class RunningStack implements LocalStack {
   }
 
   #expireLater(): void {
-    this.#expiry = this.#clock.setTimeout(() => {
+    this.#expiry = this.clock.setTimeout(() => {
       if (this.#closing !== undefined) return;
-      void this.dynamodb?.expireItems(this.#clock.now());
+      void this.dynamodb?.expireItems(this.clock.now());
       this.#expireLater();
     }, EXPIRY_INTERVAL_MS);
   }
@@ -356,7 +429,9 @@ class RunningStack implements LocalStack {
     const deadline = Date.now() + (options.drainMs ?? DRAIN_MS);
     const leftMs = () => Math.max(0, deadline - Date.now());
     this.#schedule.stop();
-    this.#clock.clearTimeout(this.#expiry);
+    this.#delivery.close();
+    this.queues.close();
+    this.clock.clearTimeout(this.#expiry);
     const disconnected = this.webSocketApi?.closeAll() ?? Promise.resolve();
     await within(disconnected, leftMs());
     await this.functions.drain(leftMs());

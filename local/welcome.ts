@@ -44,7 +44,7 @@ ${publishCommand(stack)}
 
 ${signedCommand(stack)}
 
-${invokeCommand(origin)}
+${invokeCommand(stack)}
 
 Ctrl-C stops it.
 `;
@@ -91,12 +91,16 @@ function publishCommand({ origin }: LocalStack): string {
   return `${endpoint}npm run publish -- ${options}`;
 }
 
-function signedCommand({ origin, deployment, credentials }: LocalStack): string {
-  const { accessKeyId, secretAccessKey } = credentials;
-  const signature = `--aws-sigv4 "aws:amz:${deployment.region}:execute-api" --user ${accessKeyId}:${secretAccessKey}`;
-  return `curl -s ${signature} -H 'content-type: application/json' -d '${REQUEST}' ${origin}/publish`;
+function signedCommand(stack: LocalStack): string {
+  return `${signedCurl(stack, 'execute-api')} -d '${REQUEST}' ${stack.origin}/publish`;
 }
 
-function invokeCommand(origin: string): string {
-  return `curl -s ${origin}/2015-03-31/functions/publish/invocations -d '${REQUEST}'`;
+function invokeCommand(stack: LocalStack): string {
+  return `${signedCurl(stack, 'lambda')} -d '${REQUEST}' ${stack.origin}/2015-03-31/functions/publish/invocations`;
+}
+
+function signedCurl({ deployment, credentials }: LocalStack, service: string): string {
+  const { accessKeyId, secretAccessKey } = credentials;
+  const signature = `--aws-sigv4 "aws:amz:${deployment.region}:${service}" --user ${accessKeyId}:${secretAccessKey}`;
+  return `curl -s ${signature} -H 'content-type: application/json'`;
 }

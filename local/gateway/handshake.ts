@@ -53,11 +53,12 @@ export function refuseUpgrade(
   socket: Duplex,
   answer: { readonly status: number; readonly type?: string; readonly body: string },
   gatewayId: string,
+  nowMs: number,
 ): void {
   if (socket.destroyed) return;
   const lines = [
     `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}`,
-    `Date: ${new Date().toUTCString()}`,
+    `Date: ${new Date(nowMs).toUTCString()}`,
     'Content-Type: application/json',
     `Content-Length: ${Buffer.byteLength(answer.body)}`,
     'Connection: close',

@@ -99,6 +99,7 @@ export class WebSocketApi {
   readonly #granted = new WeakMap<IncomingMessage, readonly string[]>();
   readonly #pending = new Set<Duplex>();
   readonly #lingering = new Set<Promise<unknown>>();
+  readonly #working = new Set<Promise<unknown>>();
   #stopped = false;
 
   constructor(options: WebSocketApiOptions) {
@@ -128,7 +129,7 @@ export class WebSocketApi {
     socket.once('close', () => this.#pending.delete(socket));
     const target = targetOf(request.url ?? '/');
     const fault = this.#entryFault(request, entry?.path ?? target.path);
-    if (fault === undefined) void this.#connect(request, socket, head, target.query);
+    if (fault === undefined) this.#work(this.#connect(request, socket, head, target.query));
     else this.#refuse(socket, fault);
   }
 
@@ -155,6 +156,16 @@ export class WebSocketApi {
     for (const [id, connection] of this.#connections) {
       yield { id, ageMs: now - connection.openedAt, idleMs: now - connection.lastActiveAt };
     }
+  }
+
+  /** Handshakes, messages and farewells that were taken and have not ended yet, as a text. */
+  busy(): readonly string[] {
+    return this.#working.size === 0 ? [] : [`gateway (${this.#working.size})`];
+  }
+
+  /** Resolves when they have ended. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#working);
   }
 
   /**
@@ -276,9 +287,12 @@ export class WebSocketApi {
     }
     const messageId = this.#identifiers.connection();
     const event = messageEvent(connection.context, occurrence, { routeKey, messageId, body });
-    const start = () => void this.#deliver(connection, routeKey, integration, event, occurrence);
-    if (shuffle === undefined) start();
-    else shuffle(connection.context.connectionId, start);
+    const deliver = () => this.#deliver(connection, routeKey, integration, event, occurrence);
+    if (shuffle === undefined) this.#work(deliver());
+    else {
+      const { connectionId } = connection.context;
+      this.#work(new Promise((resolve) => shuffle(connectionId, () => resolve(deliver()))));
+    }
   }
 
   /** Messages of one connection run at the same time: nothing here waits for the previous one. */
@@ -313,7 +327,9 @@ export class WebSocketApi {
     const integration = this.#options.routes.get('$disconnect');
     if (integration === undefined) return;
     const event = disconnectEvent(connection.context, this.#occurrence(), closing);
-    this.#linger(invoke(integration, event, this.#clock));
+    const told = invoke(integration, event, this.#clock);
+    this.#linger(told);
+    this.#work(told);
   }
 
   #contextOf(request: IncomingMessage, socket: Duplex): ConnectionContext {
@@ -330,7 +346,12 @@ export class WebSocketApi {
   }
 
   #refuse(socket: Duplex, answer: { status: number; type?: string; body: string }): void {
-    refuseUpgrade(socket, answer, this.#identifiers.request());
+    refuseUpgrade(socket, answer, this.#identifiers.request(), this.#clock.now());
+  }
+
+  #work(work: Promise<unknown>): void {
+    this.#working.add(work);
+    void work.finally(() => this.#working.delete(work));
   }
 
   #linger(work: Promise<unknown>): void {

@@ -1,4 +1,4 @@
-/** Credentials, one set per function, so that a call tells which role makes it, and one for the person at the laptop. */
+/** Credentials, a set for each instance, so that a call tells who makes it, and one for the person at the laptop. */
 import { randomBytes } from 'node:crypto';
 
 export interface Credentials {
@@ -23,6 +23,8 @@ export interface Principal {
   readonly arn: string;
   /** Undefined for the person at the laptop. */
   readonly functionName: string | undefined;
+  /** Which instance of the function; undefined for the person at the laptop. */
+  readonly instance: string | undefined;
 }
 
 /** The caller as services name it: of a role the session that its function runs in, which has the function's name. */
@@ -49,6 +51,11 @@ export class CredentialStore {
   /** Keys that somebody has already. */
   register(credentials: Credentials, principal: Principal): void {
     this.#issued.set(credentials.accessKeyId, { credentials, principal });
+  }
+
+  /** Forgets keys; nothing happens to keys that are not there. */
+  forget(accessKeyId: string): void {
+    this.#issued.delete(accessKeyId);
   }
 
   credentials(accessKeyId: string): Credentials | undefined {

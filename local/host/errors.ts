@@ -10,3 +10,10 @@ export class UnknownFunctionError extends Error {
     this.functionName = functionName;
   }
 }
+
+/** The event is larger than an invocation of that kind may be; Lambda answers 413 RequestTooLargeException. */
+export class PayloadTooLargeError extends Error {
+  override readonly name = 'PayloadTooLargeError';
+  readonly code = 'payload_too_large';
+  readonly retryable = false;
+}

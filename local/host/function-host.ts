@@ -1,69 +1,53 @@
 /** Every function of a deployment, invoked by name as the Lambda service would. */
 import { randomUUID } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type SharedClock, StackClock } from '../clock.ts';
 import type { Deployment, FunctionDefinition } from '../template/deployment.ts';
-import { AsyncQueue } from './async-queue.ts';
-import type { CredentialStore } from './credentials.ts';
-import { UnknownFunctionError } from './errors.ts';
-import { functionEnvironment } from './function-environment.ts';
-import { FunctionPool } from './function-pool.ts';
+import type { AcceptedEvent } from './async-queue.ts';
+import { concurrencyLimits } from './concurrency.ts';
+import { PayloadTooLargeError, UnknownFunctionError } from './errors.ts';
+import { type Hosted, type HostOptions, type HostParts, hostFunction } from './hosted-function.ts';
+import { InstanceCredentials } from './instance-credentials.ts';
 import { instanceProgram } from './instance-program.ts';
-import {
-  type DroppedEvent,
-  type Invocation,
-  type LogSink,
-  type Outcome,
-  toInvocation,
-} from './invocation.ts';
+import { type Invocation, type Outcome, toInvocation } from './invocation.ts';
+import { assertEventFits } from './payload-limits.ts';
 import { within } from './within.ts';
 
-export interface HostOptions {
-  readonly log: LogSink;
-  readonly credentials: CredentialStore;
-  /** Where the AWS services answer. */
-  readonly endpoint: string;
-  /**
-   * Most instances of one function where the template reserves no concurrency.
-   * @default 8
-   */
-  readonly maxInstances?: number;
-  /** @default 'queue' */
-  readonly whenFull?: 'queue' | 'throttle';
-  /**
-   * Pauses before the retries of an asynchronous event, in ms. On AWS one and two minutes.
-   * @default [1000, 2000]
-   */
-  readonly retryDelaysMs?: readonly number[];
-  /** Gets each asynchronous event that is given up. */
-  readonly onDropped?: (event: DroppedEvent) => void;
-  /**
-   * Longest load of a function's module, in ms; Lambda allows ten seconds on faster disks.
-   * @default 30000
-   */
-  readonly initTimeoutMs?: number;
-}
-
-interface Hosted {
-  readonly definition: FunctionDefinition;
-  readonly pool: FunctionPool;
-  readonly queue: AsyncQueue;
-}
+export type { HostOptions } from './hosted-function.ts';
 
 export class FunctionHost {
   readonly #functions: ReadonlyMap<string, Hosted>;
+  readonly #clock: SharedClock;
+  readonly #credentials: InstanceCredentials;
   #closing: Promise<void> | undefined;
 
-  private constructor(functions: ReadonlyMap<string, Hosted>) {
+  private constructor(
+    functions: ReadonlyMap<string, Hosted>,
+    clock: SharedClock,
+    credentials: InstanceCredentials,
+  ) {
     this.#functions = functions;
+    this.#clock = clock;
+    this.#credentials = credentials;
   }
 
   /** Hosts the functions of a deployment; none is started before its first event or `prewarm`. */
   static async create(deployment: Deployment, options: HostOptions): Promise<FunctionHost> {
-    const program = await instanceProgram();
-    const hosted = [...deployment.functions.values()].map((definition) => {
-      const pool = createPool(definition, deployment, options, program);
-      return [definition.name, { definition, pool, queue: createQueue(definition, pool, options) }] as const;
-    });
-    return new FunctionHost(new Map(hosted));
+    const { clock = new StackClock(), accountConcurrency = 1_000 } = options;
+    const definitions = [...deployment.functions.values()];
+    const credentials = new InstanceCredentials(options.credentials, clock);
+    const parts: HostParts = {
+      options,
+      deployment,
+      clock,
+      credentials,
+      limitOf: concurrencyLimits(definitions, accountConcurrency),
+      program: await instanceProgram(),
+    };
+    const hosted = definitions.map(
+      (definition) => [definition.name, hostFunction(definition, parts)] as const,
+    );
+    return new FunctionHost(new Map(hosted), clock, credentials);
   }
 
   get names(): readonly string[] {
@@ -89,23 +73,47 @@ export class FunctionHost {
     return toInvocation(await this.invokeText(name, JSON.stringify(event) ?? 'null'));
   }
 
-  /** As `invoke`, with the event and the answer as JSON text. */
+  /** As `invoke`, with the event and the answer as JSON text. More than 6 MB, in or out, is an error of the answer. */
   invokeText(name: string, payload: string): Promise<Outcome> {
-    return this.#hosted(name).pool.invoke(randomUUID(), payload);
+    const requestId = randomUUID();
+    const { pool } = this.#hosted(name);
+    try {
+      assertEventFits(payload, 'RequestResponse');
+    } catch (error) {
+      if (!(error instanceof PayloadTooLargeError)) throw error;
+      const refused = { errorType: 'RequestTooLargeException', errorMessage: error.message };
+      return Promise.resolve({ kind: 'error', requestId, error: refused });
+    }
+    return pool.invoke(requestId, payload);
   }
 
   /**
-   * Accepts an event as JSON text; the function runs later, and again if it fails. `handled` resolves when it was
-   * handled or dropped.
+   * Accepts an event as JSON text; the function runs later, and again if it fails.
    *
-   * @throws UnknownFunctionError
+   * @throws UnknownFunctionError, PayloadTooLargeError (1 MB)
    */
-  invokeLater(
-    name: string,
-    payload: string,
-  ): { readonly requestId: string; readonly handled: Promise<void> } {
+  invokeLater(name: string, payload: string): AcceptedEvent & { readonly requestId: string } {
     const requestId = randomUUID();
-    return { requestId, handled: this.#hosted(name).queue.add(requestId, payload) };
+    const { queue } = this.#hosted(name);
+    assertEventFits(payload, 'Event');
+    return { requestId, ...queue.add(requestId, payload) };
+  }
+
+  /** Ends an instance at once, as a crash of it would; false where there is no such instance. */
+  kill(instance: string): boolean {
+    return [...this.#functions.values()].some(({ pool }) => pool.kill(instance));
+  }
+
+  /** The functions that have events running or waiting for an instance, and how many. Events that pause do not count. */
+  busy(): string[] {
+    return [...this.#functions].flatMap(([name, { pool }]) =>
+      pool.pending === 0 ? [] : [`${name} (${pool.pending})`],
+    );
+  }
+
+  /** Resolves when the events that run or wait for an instance now have ended. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#functions.values()].map(({ pool }) => pool.settled()));
   }
 
   /** Starts one instance of each function, two at a time, in the order given or the template's. */
@@ -117,14 +125,18 @@ export class FunctionHost {
     await Promise.all([next(), next()]);
   }
 
-  /** Waits until no event runs, waits or is to be retried, at most `timeoutMs`. */
+  /** Waits until no event runs, waits, or is to be tried again within that time; at most `timeoutMs`. */
   async drain(timeoutMs: number): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
-    const hosted = [...this.#functions.values()];
-    const busy = () => hosted.some(({ pool, queue }) => pool.pending > 0 || queue.pending > 0);
-    while (busy() && Date.now() < deadline) {
-      const settled = hosted.flatMap(({ pool, queue }) => [pool.settled(), queue.settled()]);
-      await within(Promise.all(settled), deadline - Date.now());
+    const endsMs = performance.now() + timeoutMs;
+    for (;;) {
+      // Whoever awaited an outcome goes on first: a failed event becomes one that pauses.
+      await turn();
+      const leftMs = endsMs - performance.now();
+      const pauseMs = this.#nextDueMs() - this.#clock.now();
+      if (leftMs <= 0) return;
+      if (this.busy().length > 0) await within(this.settled(), leftMs);
+      else if (pauseMs <= leftMs) await within(new Promise(() => {}), Math.max(1, pauseMs));
+      else return;
     }
   }
 
@@ -138,6 +150,12 @@ export class FunctionHost {
     const hosted = [...this.#functions.values()];
     for (const { queue } of hosted) queue.close();
     await Promise.all(hosted.map(({ pool }) => pool.close()));
+    this.#credentials.close();
+  }
+
+  #nextDueMs(): number {
+    const due = [...this.#functions.values()].map(({ queue }) => queue.nextDueMs);
+    return Math.min(Number.POSITIVE_INFINITY, ...due);
   }
 
   #hosted(name: string): Hosted {
@@ -145,38 +163,4 @@ export class FunctionHost {
     if (hosted === undefined) throw new UnknownFunctionError(name);
     return hosted;
   }
-}
-
-function createPool(
-  definition: FunctionDefinition,
-  { region }: Deployment,
-  { log, credentials, endpoint, maxInstances = 8, whenFull = 'queue', initTimeoutMs = 30_000 }: HostOptions,
-  program: string,
-): FunctionPool {
-  const issued = credentials.issue({ arn: definition.role, functionName: definition.name });
-  const environment = functionEnvironment(definition, issued, { region, endpoint });
-  return new FunctionPool({
-    instance: { definition, environment, program, log, initTimeoutMs },
-    limit: definition.reservedConcurrency ?? maxInstances,
-    whenFull,
-  });
-}
-
-function createQueue(
-  { name, asynchronous }: FunctionDefinition,
-  pool: FunctionPool,
-  { retryDelaysMs = [1000, 2000], onDropped, log }: HostOptions,
-): AsyncQueue {
-  return new AsyncQueue({
-    functionName: name,
-    ...asynchronous,
-    retryDelaysMs,
-    invoke: (requestId, payload) => pool.invoke(requestId, payload),
-    dropped: (event) => {
-      const { requestId, reason, attempts, error } = event;
-      const line = `asynchronous event dropped after ${attempts} attempts (${reason}): ${error.errorMessage}`;
-      log({ function: name, requestId, stream: 'platform', line });
-      onDropped?.(event);
-    },
-  });
 }

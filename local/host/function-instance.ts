@@ -3,32 +3,26 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import type { SharedClock } from '../clock.ts';
 import { traceId } from '../gateway/identifiers.ts';
 import type { FunctionDefinition } from '../template/deployment.ts';
+import { crashReason, exitError, exitReason, InstanceStartError, timeoutError } from './instance-errors.ts';
 import type { EventMessage, InstanceData, InstanceMessage } from './instance-messages.ts';
 import type { FunctionError, LogSink, Outcome } from './invocation.ts';
 
 export interface InstanceOptions {
+  /** Unlike any other instance's. */
+  readonly id: string;
   readonly definition: FunctionDefinition;
   readonly environment: Readonly<Record<string, string>>;
   /** Source of the instance's program, see `instanceProgram`. */
   readonly program: string;
   readonly log: LogSink;
-  /** How long the module may take to load, in ms. */
+  /** How long the module may take to load, in ms of real time: it depends on this machine, not on the template. */
   readonly initTimeoutMs: number;
-}
-
-/** The instance could not load its function; no event ran. */
-export class InstanceStartError extends Error {
-  override readonly name = 'InstanceStartError';
-  readonly code = 'instance_start';
-  readonly retryable = true;
-  readonly error: FunctionError;
-
-  constructor(error: FunctionError) {
-    super(error.errorMessage);
-    this.error = error;
-  }
+  /** How long a loaded instance waits before it is of use, in ms. */
+  readonly coldStartMs: number;
+  readonly clock: SharedClock;
 }
 
 /** What the instance is doing, and who waits for it. */
@@ -38,8 +32,11 @@ interface Work {
   readonly result: (payload: string) => void;
   readonly failed: (error: FunctionError) => void;
   readonly timedOut: () => void;
-  readonly timer: NodeJS.Timeout;
+  readonly cancelTimer: () => void;
 }
+
+/** How Lambda says that a process was ended from outside. */
+const KILLED = 'with error: signal: killed';
 
 export class FunctionInstance {
   readonly #options: InstanceOptions;
@@ -64,39 +61,53 @@ export class FunctionInstance {
     });
   }
 
+  get id(): string {
+    return this.#options.id;
+  }
+
+  /** Resolves when its thread has ended. */
+  get exited(): Promise<void> {
+    return this.#exited;
+  }
+
   /** Whether it can take another event. */
   get alive(): boolean {
     return this.#alive;
   }
 
   /**
-   * Waits until the function's module is loaded.
+   * Waits until the function's module is loaded, and as long as a cold start takes.
    *
    * @throws InstanceStartError when it cannot be loaded in time; the instance is of no more use.
    */
-  start(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#begin(undefined, this.#options.initTimeoutMs, {
-        ready: resolve,
-        result: () => {},
-        failed: (error) => reject(new InstanceStartError(error)),
-        timedOut: () => reject(new InstanceStartError(timeoutError(undefined, this.#options.initTimeoutMs))),
-      });
-    });
+  async start(): Promise<void> {
+    await this.#load();
+    await this.#coldStart();
+    if (!this.#alive) throw new InstanceStartError(exitError(undefined, KILLED));
   }
 
   /** Handles one event; always resolves. After anything but a result or a thrown error the instance is dead. */
   run(requestId: string, payload: string): Promise<Outcome> {
-    const timeoutMs = this.#options.definition.timeoutSeconds * 1000;
+    const { clock, definition } = this.#options;
+    const timeoutMs = definition.timeoutSeconds * 1000;
     return new Promise((resolve) => {
-      this.#begin(requestId, timeoutMs, {
+      const timer = clock.setTimeout(() => this.#timeOut(), timeoutMs);
+      this.#begin(requestId, () => clock.clearTimeout(timer), {
         ready: () => {},
         result: (answer) => resolve({ kind: 'result', requestId, payload: answer }),
         failed: (error) => resolve({ kind: 'error', requestId, error }),
         timedOut: () => resolve({ kind: 'timeout', requestId, error: timeoutError(requestId, timeoutMs) }),
       });
-      this.#wake({ requestId, payload, deadline: Date.now() + timeoutMs, traceId: tracingHeader() });
+      const nowMs = clock.now();
+      this.#wake({ requestId, payload, deadline: nowMs + timeoutMs, traceId: tracingHeader(nowMs) });
     });
+  }
+
+  /** Ends the thread at once; an event in it ends as a crash, even if its answer is on the way. */
+  kill(): void {
+    this.#alive = false;
+    this.#fail(exitError(this.#work?.requestId, KILLED));
+    void this.stop();
   }
 
   /** Ends the thread, whatever it is doing; an event in it ends as an error. */
@@ -128,9 +139,10 @@ export class FunctionInstance {
   #data(): InstanceData {
     const { name, arn, handler, directory, memoryMb } = this.#options.definition;
     const dot = handler.lastIndexOf('.');
-    const day = new Date().toISOString().slice(0, 10).replaceAll('-', '/');
+    const day = new Date(this.#options.clock.now()).toISOString().slice(0, 10).replaceAll('-', '/');
     return {
       signal: this.#signal.buffer as SharedArrayBuffer,
+      clockOffset: this.#options.clock.offset,
       module: pathToFileURL(join(directory, `${handler.slice(0, dot)}.mjs`)).href,
       exportName: handler.slice(dot + 1),
       handler,
@@ -148,15 +160,42 @@ export class FunctionInstance {
     Atomics.notify(this.#signal, 0);
   }
 
-  #begin(requestId: string | undefined, timeoutMs: number, work: Omit<Work, 'requestId' | 'timer'>): void {
-    const timer = setTimeout(() => this.#timeOut(), timeoutMs);
-    this.#work = { requestId, timer, ...work };
+  #load(): Promise<void> {
+    const { initTimeoutMs } = this.#options;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#timeOut(), initTimeoutMs);
+      this.#begin(undefined, () => clearTimeout(timer), {
+        ready: resolve,
+        result: () => {},
+        failed: (error) => reject(new InstanceStartError(error)),
+        timedOut: () => reject(new InstanceStartError(timeoutError(undefined, initTimeoutMs))),
+      });
+    });
+  }
+
+  async #coldStart(): Promise<void> {
+    const { clock, coldStartMs } = this.#options;
+    if (coldStartMs <= 0) return;
+    let timer: unknown;
+    const warm = new Promise<void>((resolve) => {
+      timer = clock.setTimeout(resolve, coldStartMs);
+    });
+    await Promise.race([warm, this.#exited]);
+    clock.clearTimeout(timer);
+  }
+
+  #begin(
+    requestId: string | undefined,
+    cancelTimer: () => void,
+    work: Omit<Work, 'requestId' | 'cancelTimer'>,
+  ): void {
+    this.#work = { requestId, cancelTimer, ...work };
   }
 
   #end(): Work | undefined {
     const work = this.#work;
     this.#work = undefined;
-    clearTimeout(work?.timer);
+    work?.cancelTimer();
     return work;
   }
 
@@ -203,33 +242,7 @@ export class FunctionInstance {
   }
 }
 
-function timeoutError(requestId: string | undefined, timeoutMs: number): FunctionError {
-  const errorMessage = `${named(requestId)}Error: Task timed out after ${(timeoutMs / 1000).toFixed(2)} seconds`;
-  return { errorType: 'Sandbox.Timedout', errorMessage };
-}
-
-function exitError(requestId: string | undefined, reason: string): FunctionError {
-  return {
-    errorType: 'Runtime.ExitError',
-    errorMessage: `${named(requestId)}Error: Runtime exited ${reason}`,
-  };
-}
-
-function exitReason(code: number): string {
-  return code === 0 ? 'without providing a reason' : `with error: exit status ${code}`;
-}
-
-/** Out of memory is the one crash that the instance cannot report itself; Lambda kills the process. */
-function crashReason(error: Error): string {
-  const killed = 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
-  return `with error: ${killed ? 'signal: killed' : error.message}`;
-}
-
-function named(requestId: string | undefined): string {
-  return requestId === undefined ? '' : `RequestId: ${requestId} `;
-}
-
 /** An X-Ray header that says "not sampled" (X-Ray guide, "Tracing header"). */
-function tracingHeader(): string {
-  return `${traceId(Date.now())};Parent=${randomBytes(8).toString('hex')};Sampled=0`;
+function tracingHeader(nowMs: number): string {
+  return `${traceId(nowMs)};Parent=${randomBytes(8).toString('hex')};Sampled=0`;
 }

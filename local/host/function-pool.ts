@@ -1,12 +1,18 @@
 /** All instances of one function: grown on demand up to a limit, with a queue beyond it. */
-import { FunctionInstance, type InstanceOptions, InstanceStartError } from './function-instance.ts';
-import type { FunctionError, Outcome } from './invocation.ts';
+import type { ConcurrencyLimit } from './concurrency.ts';
+import type { FunctionInstance } from './function-instance.ts';
+import { InstanceStartError } from './instance-errors.ts';
+import type { FunctionError, Outcome, ThrottleReason } from './invocation.ts';
+import { withinAnswerLimit } from './payload-limits.ts';
 
 export interface PoolOptions {
-  readonly instance: InstanceOptions;
-  /** Most instances at a time. 0 throttles every invocation, as a reserved concurrency of 0 does. */
-  readonly limit: number;
-  /** What an event meets when every instance is busy: a place in the queue, or 429 as on AWS. */
+  /** Makes an instance, which is not started. */
+  readonly create: () => FunctionInstance;
+  /** Most instances at a time; 0 for a function that may not run. */
+  readonly maxInstances: number;
+  /** Places for events, running or waiting. Beyond them every event is throttled, as on AWS. */
+  readonly concurrency: ConcurrencyLimit;
+  /** What an event meets that has a place, while every instance is busy: a queue, or 429 as well. */
   readonly whenFull: 'queue' | 'throttle';
 }
 
@@ -49,10 +55,15 @@ export class FunctionPool {
   /** Runs one event on a free instance; always resolves. */
   invoke(requestId: string, payload: string): Promise<Outcome> {
     if (this.#closed) return Promise.resolve({ kind: 'error', requestId, error: CLOSED });
-    if (this.#full()) return Promise.resolve({ kind: 'throttled', requestId, error: THROTTLED });
+    const reason = this.#enter();
+    if (reason !== undefined)
+      return Promise.resolve({ kind: 'throttled', requestId, error: THROTTLED, reason });
     const outcome = new Promise<Outcome>((settle) => {
       this.#queue.push({ requestId, payload, settle });
-    }).finally(() => this.#open.delete(outcome));
+    }).finally(() => {
+      this.#open.delete(outcome);
+      this.#options.concurrency.release();
+    });
     this.#open.add(outcome);
     this.#pump();
     return outcome;
@@ -60,7 +71,20 @@ export class FunctionPool {
 
   /** Starts one instance ahead of the first event; a failure shows at the first invocation. */
   async warm(): Promise<void> {
-    if (!this.#closed && this.size === 0 && this.#options.limit > 0) await this.#grow();
+    if (!this.#closed && this.size === 0 && this.#options.maxInstances > 0) await this.#grow();
+  }
+
+  /** Ends an instance at once, as a crash would; false where it is not one of these. */
+  kill(id: string): boolean {
+    for (const instance of this.#all) {
+      if (instance.id !== id) continue;
+      const at = this.#idle.indexOf(instance);
+      if (at >= 0) this.#idle.splice(at, 1);
+      this.#all.delete(instance);
+      instance.kill();
+      return true;
+    }
+    return false;
   }
 
   /** Resolves when the events accepted until now have ended. */
@@ -77,10 +101,12 @@ export class FunctionPool {
     await this.settled();
   }
 
-  #full(): boolean {
-    const { limit, whenFull } = this.#options;
-    if (limit === 0) return true;
-    return whenFull === 'throttle' && this.#idle.length === 0 && this.pending >= limit;
+  /** Takes a place for an event, or tells why there is none. */
+  #enter(): ThrottleReason | undefined {
+    const { maxInstances, whenFull, concurrency } = this.#options;
+    const busy = this.#idle.length === 0 && this.pending >= maxInstances;
+    if (whenFull === 'throttle' && busy) return 'ConcurrentInvocationLimitExceeded';
+    return concurrency.take() ? undefined : concurrency.reason;
   }
 
   #pump(): void {
@@ -91,7 +117,7 @@ export class FunctionPool {
       else this.#occupy(instance);
     }
     // One starting instance per waiting event; whichever is free first takes it.
-    while (!this.#closed && this.#queue.length > this.#starting && this.size < this.#options.limit)
+    while (!this.#closed && this.#queue.length > this.#starting && this.size < this.#options.maxInstances)
       void this.#grow();
   }
 
@@ -105,12 +131,12 @@ export class FunctionPool {
     const outcome = await instance.run(requestId, payload);
     if (instance.alive) this.#idle.push(instance);
     else this.#all.delete(instance);
-    settle(outcome);
+    settle(withinAnswerLimit(outcome));
     this.#pump();
   }
 
   async #grow(): Promise<void> {
-    const instance = new FunctionInstance(this.#options.instance);
+    const instance = this.#options.create();
     this.#all.add(instance);
     this.#starting += 1;
     try {

@@ -4,6 +4,8 @@ import type { FunctionError } from './invocation.ts';
 export interface InstanceData {
   /** One 32-bit counter: the host adds one and notifies, the frozen instance waits on it. */
   readonly signal: SharedArrayBuffer;
+  /** One BigInt64: milliseconds by which the stack's clock is ahead of the machine's. */
+  readonly clockOffset: SharedArrayBuffer;
   /** `file:` URL of the bundle. */
   readonly module: string;
   readonly exportName: string;

@@ -7,6 +7,7 @@
  * same step, because piped output would be stuck in a blocked thread.
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { moveClock } from './instance-clock.ts';
 import type { EventMessage, InstanceData, InstanceMessage } from './instance-messages.ts';
 import type { FunctionError } from './invocation.ts';
 
@@ -112,6 +113,7 @@ async function answer(handler: Handler, event: EventMessage): Promise<InstanceMe
 }
 
 async function run(): Promise<void> {
+  moveClock(data.clockOffset);
   captureOutput('stdout');
   captureOutput('stderr');
   watchForCrashes();

@@ -24,7 +24,7 @@ export interface AccessControlOptions {
 }
 
 /** Services whose calls are signed, by their name in the scope of a signature. */
-export type SignedService = 'dynamodb' | 'events' | 'execute-api' | 'lambda' | 'secretsmanager';
+export type SignedService = 'dynamodb' | 'events' | 'execute-api' | 'lambda' | 'secretsmanager' | 'sqs';
 
 const EVERYTHING: readonly Statement[] = [{ effect: 'Allow', actions: ['*'], resources: ['*'] }];
 
@@ -37,7 +37,11 @@ export class AccessControl {
   constructor(options: AccessControlOptions) {
     this.#options = options;
     this.#administrator = `arn:aws:iam::${options.deployment.accountId}:user/developer`;
-    options.credentials.register(LOCAL_CREDENTIALS, { arn: this.#administrator, functionName: undefined });
+    options.credentials.register(LOCAL_CREDENTIALS, {
+      arn: this.#administrator,
+      functionName: undefined,
+      instance: undefined,
+    });
   }
 
   /** Verifies the signature of a request whose body has been read. */

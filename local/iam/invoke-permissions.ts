@@ -10,6 +10,17 @@ import { matchesArn } from './wildcard.ts';
 
 type Permitted = Pick<Deployment, 'region' | 'accountId' | 'permissions'>;
 
+/** A function does not let a service invoke it. */
+export class InvokeDeniedError extends Error {
+  override readonly name = 'InvokeDeniedError';
+  readonly code = 'access_denied';
+  readonly retryable = false;
+
+  constructor(functionName: string) {
+    super(`not authorized to invoke the function ${functionName}`);
+  }
+}
+
 /** Tells whether a service may invoke a function, and writes down when it may not. */
 export class InvokePermissions {
   readonly #deployment: Permitted;

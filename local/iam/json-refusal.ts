@@ -6,7 +6,7 @@ export interface JsonRefusal {
   readonly body: { readonly __type: string } & Readonly<Record<string, string>>;
 }
 
-type JsonService = 'dynamodb' | 'events' | 'secretsmanager';
+type JsonService = 'dynamodb' | 'events' | 'secretsmanager' | 'sqs';
 
 /** DynamoDB names the namespace of errors that the front of the service gives (captured by many). */
 function typeOf(service: JsonService, code: string): string {

@@ -47,7 +47,9 @@ export class DynamoDbProxy {
     if (refused !== undefined) return sendReply(response, refused);
     try {
       const answer = await this.#forward(call);
-      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      // The time of day is the stack's, which Port has set: an SDK corrects its clock by it.
+      const { date: _theirs, ...headers } = answer.headers;
+      response.writeHead(answer.statusCode ?? 502, headers);
       await pipeline(answer, response);
     } catch (error) {
       const message = `${this.#endpoint.origin}: ${error instanceof Error ? error.message : String(error)}`;

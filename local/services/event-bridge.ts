@@ -8,6 +8,7 @@ import * as z from 'zod/mini';
 import type { GatewayClock } from '../gateway/clock.ts';
 import type { EventRuleDefinition } from '../template/deployment.ts';
 import { matchesPattern } from '../template/event-pattern.ts';
+import type { RuleDelivery } from './rule-delivery.ts';
 import type { JsonReply } from './secrets-api.ts';
 
 /** An event as rules match it and targets get it, and the bus it was put on. */
@@ -31,10 +32,8 @@ export interface EventBridgeOptions {
   readonly clock: GatewayClock;
   /** Told of every event that was accepted. */
   readonly accepted?: ((event: BusEvent) => void) | undefined;
-  /** Whether a function lets a rule invoke it; what may not be delivered is dropped. */
-  readonly mayInvoke: (ruleArn: string, functionName: string) => boolean;
-  /** Accepts an event as JSON for a function. */
-  readonly invoke: (functionName: string, payload: string) => unknown;
+  /** How an event gets to the targets of a rule. */
+  readonly delivery: RuleDelivery;
 }
 
 const MAX_ENTRIES = 10;
@@ -94,10 +93,7 @@ export class EventBridge {
     this.#options.accepted?.({ eventBus: bus, event });
     for (const { ruleArn, eventBus, pattern, targets } of this.#options.rules) {
       if (eventBus !== bus || !matchesPattern(pattern, event)) continue;
-      for (const { functionName, input } of targets) {
-        if (this.#options.mayInvoke(ruleArn, functionName))
-          this.#options.invoke(functionName, JSON.stringify(input ?? event));
-      }
+      for (const target of targets) void this.#options.delivery.deliver(ruleArn, target, event);
     }
     return { EventId: event.id };
   }

@@ -121,6 +121,8 @@ export class HttpApi {
     const invocation = await Promise.race([this.#options.invoke(functionName, event), late]);
     this.#clock.clearTimeout(timer);
     if (invocation === undefined || invocation.kind === 'throttled') return UNAVAILABLE;
+    if (invocation.kind === 'error' && invocation.error.errorType === 'RequestTooLargeException')
+      return TOO_LARGE;
     return invocation.kind === 'result' ? (httpAnswer(invocation.value) ?? FAILED) : FAILED;
   }
 }

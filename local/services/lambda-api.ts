@@ -2,15 +2,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FunctionHost } from '../host/function-host.ts';
 import type { Outcome } from '../host/invocation.ts';
+import { MAX_EVENT_BYTES, MAX_SYNC_BYTES, tooLarge } from '../host/payload-limits.ts';
 import type { AccessControl } from '../iam/access-control.ts';
 import { readBody, sendJson, sendJsonText } from './http-message.ts';
-
-/** Largest request and response of a synchronous invocation: 6 MB (Lambda quotas page). */
-const MAX_SYNC_BYTES = 6_291_456;
-/** An answer may carry a little more (the error message of the service names this number). */
-const MAX_RESPONSE_BYTES = 6_291_556;
-/** Largest asynchronous event: 1 MB since October 2025 (facts: Lambda limits). */
-const MAX_EVENT_BYTES = 1_048_576;
 
 const PATH = /^\/2015-03-31\/functions\/([^/?]+)\/invocations$/;
 const ARN = /^(?:arn:[^:]+:lambda:[^:]*:[^:]*:function:|\d{12}:(?:function:)?)?([\w-]+)(?::([\w$-]+))?$/;
@@ -90,11 +84,13 @@ export class LambdaApi {
 
   #answer(response: ServerResponse, outcome: Outcome): void {
     if (outcome.kind === 'throttled') {
-      sendJson(response, 429, THROTTLED, { 'x-amzn-errortype': 'TooManyRequestsException' });
+      const body = { Reason: outcome.reason, Type: 'User', message: outcome.error.errorMessage };
+      sendJson(response, 429, body, { 'x-amzn-errortype': 'TooManyRequestsException' });
       return;
     }
-    const { body, failed } = answerOf(outcome);
-    sendJsonText(response, 200, body, {
+    // A function that failed answers 200 too; the header tells.
+    const failed = outcome.kind !== 'result';
+    sendJsonText(response, 200, failed ? JSON.stringify(outcome.error) : outcome.payload, {
       'x-amzn-requestid': outcome.requestId,
       'x-amz-executed-version': '$LATEST',
       ...(failed ? { 'x-amz-function-error': 'Unhandled' } : {}),
@@ -104,24 +100,6 @@ export class LambdaApi {
   #notFound(response: ServerResponse, name: string): void {
     refuse(response, 404, 'ResourceNotFoundException', `Function not found: ${this.#arn(name)}`);
   }
-}
-
-const THROTTLED = {
-  Reason: 'ReservedFunctionConcurrentInvocationLimitExceeded',
-  Type: 'User',
-  message: 'Rate Exceeded.',
-};
-
-/** A function that failed answers 200 too; the header tells. */
-function answerOf(outcome: Exclude<Outcome, { readonly kind: 'throttled' }>): {
-  body: string;
-  failed: boolean;
-} {
-  if (outcome.kind !== 'result') return { body: JSON.stringify(outcome.error), failed: true };
-  if (Buffer.byteLength(outcome.payload) <= MAX_RESPONSE_BYTES)
-    return { body: outcome.payload, failed: false };
-  const errorMessage = `Response payload size exceeded maximum allowed payload size (${MAX_RESPONSE_BYTES} bytes).`;
-  return { body: JSON.stringify({ errorType: 'Function.ResponseSizeTooLarge', errorMessage }), failed: true };
 }
 
 /** A name, a partial ARN or an ARN, with or without a qualifier. */
@@ -135,10 +113,6 @@ function functionNamed(path: string): { name: string; qualifier: string | undefi
     // A malformed escape names no function.
     return undefined;
   }
-}
-
-function tooLarge(type: string, limit: number): string {
-  return `Request must be smaller than ${limit} bytes for the ${type} invocation type`;
 }
 
 function jsonProblem(text: string): string | undefined {

@@ -2,14 +2,14 @@
 import { randomUUID } from 'node:crypto';
 import type { GatewayClock } from '../gateway/clock.ts';
 import type { ScheduleDefinition } from '../template/deployment.ts';
+import type { RuleDelivery } from './rule-delivery.ts';
 
 export interface ScheduleOptions {
   readonly schedules: readonly ScheduleDefinition[];
   readonly region: string;
   readonly accountId: string;
   readonly clock: GatewayClock;
-  /** Accepts an event as JSON; resolves when it was handled or given up. */
-  readonly invoke: (functionName: string, payload: string) => Promise<void>;
+  readonly delivery: RuleDelivery;
 }
 
 export class Schedule {
@@ -26,7 +26,7 @@ export class Schedule {
     for (const rule of this.#options.schedules) this.#plan(rule, this.#options.clock.now() + rule.everyMs);
   }
 
-  /** Fires every rule now, whatever its period; resolves when the functions have handled it. */
+  /** Fires every rule now, whatever its period; resolves when the functions were tried once. */
   async tick(): Promise<void> {
     await Promise.all(this.#options.schedules.map((rule) => this.#fire(rule)));
   }
@@ -50,10 +50,8 @@ export class Schedule {
 
   async #fire(rule: ScheduleDefinition): Promise<void> {
     const event = this.#event(rule);
-    const handled = rule.targets.map(({ functionName, input }) =>
-      this.#options.invoke(functionName, JSON.stringify(input ?? event)),
-    );
-    await Promise.all(handled);
+    const { delivery } = this.#options;
+    await Promise.all(rule.targets.map((target) => delivery.deliver(rule.ruleArn, target, event)));
   }
 
   /** EventBridge guide, "Scheduled events": the time has no milliseconds. */

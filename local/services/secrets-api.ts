@@ -6,6 +6,7 @@ import type { Need } from '../iam/policy.ts';
 export interface JsonReply {
   readonly status: number;
   readonly body: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface SecretsOptions {
@@ -13,6 +14,8 @@ export interface SecretsOptions {
   readonly settings: Readonly<Record<string, string>>;
   readonly region: string;
   readonly accountId: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
 }
 
 const requestSchema = z.looseObject({
@@ -71,7 +74,7 @@ function described(name: string, value: string, options: SecretsOptions): JsonRe
     VersionId: version.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5'),
     SecretString: value,
     VersionStages: ['AWSCURRENT'],
-    CreatedDate: Math.floor(Date.now() / 1000),
+    CreatedDate: Math.floor(options.now() / 1000),
   };
 }
 

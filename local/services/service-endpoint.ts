@@ -1,26 +1,35 @@
 /** The AWS services that speak JSON at `POST /`, told apart by `X-Amz-Target`. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AccessControl } from '../iam/access-control.ts';
+import type { AccessControl, SignedService } from '../iam/access-control.ts';
 import { denialRefusal, signatureRefusal } from '../iam/json-refusal.ts';
+import type { Need } from '../iam/policy.ts';
 import { putEventsNeeds } from '../iam/service-needs.ts';
 import type { EventBridge } from './event-bridge.ts';
 import { readBody, sendJson } from './http-message.ts';
 import { answerSecrets, type JsonReply, type SecretsOptions, secretsNeeds } from './secrets-api.ts';
+import type { Sqs } from './sqs.ts';
 
 export interface ServiceEndpointOptions {
   readonly access: AccessControl;
   readonly secrets: SecretsOptions;
   readonly events: EventBridge;
+  readonly queues: Sqs;
   readonly dynamodb: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+}
+
+interface ServiceCall {
+  readonly service: Exclude<SignedService, 'dynamodb' | 'execute-api' | 'lambda'>;
+  readonly needs: readonly Need[];
+  readonly run: (accessKeyId: string) => JsonReply | Promise<JsonReply>;
 }
 
 const DYNAMODB = 'DynamoDB_20120810.';
 const SECRETS = 'secretsmanager.';
 const EVENTS = 'AWSEvents.';
+const QUEUES = 'AmazonSQS.';
 /** Ten events have 1 MB together, and JSON text in a JSON text is longer by its escapes; nothing larger is read. */
 const MAX_REQUEST_BYTES = 4 * 1_048_576;
 const EMPTY = Buffer.alloc(0);
-const JSON_1_1 = { 'content-type': 'application/x-amz-json-1.1' };
 
 export class ServiceEndpoint {
   readonly #options: ServiceEndpointOptions;
@@ -37,11 +46,16 @@ export class ServiceEndpoint {
     const target = String(request.headers['x-amz-target']);
     if (target.startsWith(DYNAMODB)) return this.#options.dynamodb(request, response);
     const body = await readBody(request, MAX_REQUEST_BYTES);
-    const { status, body: answer } = this.#answer(target, request, body);
-    sendJson(response, status, answer, JSON_1_1);
+    const { status, body: answer, headers } = await this.#answer(target, request, body);
+    const version = target.startsWith(QUEUES) ? '1.0' : '1.1';
+    sendJson(response, status, answer, { 'content-type': `application/x-amz-json-${version}`, ...headers });
   }
 
-  #answer(target: string, request: IncomingMessage, body: Buffer | undefined): JsonReply {
+  #answer(
+    target: string,
+    request: IncomingMessage,
+    body: Buffer | undefined,
+  ): JsonReply | Promise<JsonReply> {
     const call = this.#call(target, parse(body));
     if (call === undefined) {
       const message = `${target} does not run locally`;
@@ -51,24 +65,26 @@ export class ServiceEndpoint {
     const verdict = access.verify(call.service, request, body ?? EMPTY);
     if (verdict.kind === 'refused') return signatureRefusal(call.service, verdict);
     const denial = access.denial(verdict.accessKeyId, call.needs);
-    return denial === undefined ? call.run() : denialRefusal(call.service, denial);
+    return denial === undefined ? call.run(verdict.accessKeyId) : denialRefusal(call.service, denial);
   }
 
-  #call(target: string, request: unknown) {
-    const { secrets, events } = this.#options;
+  #call(target: string, request: unknown): ServiceCall | undefined {
+    const { secrets, events, queues } = this.#options;
     if (target.startsWith(SECRETS)) {
       const operation = target.slice(SECRETS.length);
       const needs = secretsNeeds(operation, request, secrets);
-      return {
-        service: 'secretsmanager' as const,
-        needs,
-        run: () => answerSecrets(operation, request, secrets),
-      };
+      return { service: 'secretsmanager', needs, run: () => answerSecrets(operation, request, secrets) };
+    }
+    if (target.startsWith(QUEUES)) {
+      const operation = target.slice(QUEUES.length);
+      // What a queue needs is known once the queue is: it asks for itself.
+      const run = (accessKeyId: string) => queues.answer(operation, request, { kind: 'keys', accessKeyId });
+      return { service: 'sqs', needs: [], run };
     }
     if (!target.startsWith(EVENTS)) return undefined;
     const operation = target.slice(EVENTS.length);
     const needs = operation === 'PutEvents' ? putEventsNeeds(request, secrets) : [];
-    return { service: 'events' as const, needs, run: () => events.answer(operation, request) };
+    return { service: 'events', needs, run: () => events.answer(operation, request) };
   }
 }
 

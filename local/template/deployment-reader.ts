@@ -5,11 +5,13 @@ import * as z from 'zod/mini';
 import { readAccess } from './access-reader.ts';
 import type { Assembly, TemplateResource } from './assembly.ts';
 import type {
+  AsynchronousDefinition,
   Deployment,
   EventRuleDefinition,
   FunctionDefinition,
   HttpApiDefinition,
   HttpRoute,
+  QueueDefinition,
   RuleTarget,
   ScheduleDefinition,
   TableDefinition,
@@ -25,6 +27,7 @@ import {
   functionSchema,
   IGNORED_RESOURCES,
   integrationSchema,
+  queueSchema,
   routeSchema,
   ruleSchema,
   stageSchema,
@@ -54,6 +57,8 @@ export function readDeployment(assembly: Assembly, place: DeploymentPlace): Depl
 
 const LAMBDA_ARN = /arn:[^:]+:lambda:[^:]*:[^:]*:function:([^:/]+)/;
 const EVENT_BUS_ARN = /^arn:[^:]+:events:[^:]*:\d*:event-bus\//;
+/** Lambda quotas page: 4 KB for all variables together. What it measures is their JSON, as its error message shows. */
+const MAX_ENVIRONMENT_BYTES = 4_096;
 const RATE = /^rate\((\d+) (minute|hour|day)s?\)$/;
 const UNIT_MS: Readonly<Record<string, number>> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
@@ -104,6 +109,7 @@ class DeploymentReader {
         ref: (logicalId) => this.#ref(logicalId) ?? '',
         arn: (logicalId) => this.#attribute(logicalId, 'Arn') ?? '',
       }),
+      queues: this.#queues(),
       outputs: this.#outputs(),
     };
   }
@@ -118,6 +124,8 @@ class DeploymentReader {
   }
 
   #nameEverything(): void {
+    const { region, urlSuffix } = this.#locale;
+    this.#urls.push([`https://sqs.${region}.${urlSuffix}`, this.#place.callbackOrigin]);
     for (const [logicalId, resource] of this.#resources()) {
       const { Type } = resource;
       if (IDENTITIES[Type] === undefined && !IGNORED_RESOURCES.has(Type)) {
@@ -214,23 +222,24 @@ class DeploymentReader {
 
   #function(
     logicalId: string,
-    configs: ReadonlyMap<string, FunctionDefinition['asynchronous']>,
+    configs: ReadonlyMap<string, Omit<AsynchronousDefinition, 'deadLetterQueue'>>,
   ): FunctionDefinition {
     const properties = this.#properties(logicalId, functionSchema);
     const name = handlerModule(properties.Handler);
+    // Lambda guide, "Asynchronous invocation": two retries and six hours unless configured.
+    const config = configs.get(name) ?? { retries: 2, maxAgeSeconds: 21_600, onFailure: undefined };
     return {
       name,
       arn: this.#attribute(logicalId, 'Arn') ?? '',
       logicalId,
       directory: this.#assetDirectory(logicalId, properties.Code.S3Key),
       handler: properties.Handler,
-      environment: properties.Environment?.Variables ?? {},
+      environment: checkedEnvironment(logicalId, properties.Environment?.Variables ?? {}),
       timeoutSeconds: properties.Timeout,
       memoryMb: properties.MemorySize,
       reservedConcurrency: properties.ReservedConcurrentExecutions,
       role: properties.Role,
-      // Lambda guide, "Asynchronous invocation": two retries and six hours unless configured.
-      asynchronous: configs.get(name) ?? { retries: 2, maxAgeSeconds: 21_600 },
+      asynchronous: { ...config, deadLetterQueue: properties.DeadLetterConfig?.TargetArn },
     };
   }
 
@@ -242,11 +251,12 @@ class DeploymentReader {
     throw new TemplateError('asset_not_found', at, `the assembly has no directory for ${key}`);
   }
 
-  #eventInvokeConfigs(): Map<string, FunctionDefinition['asynchronous']> {
+  #eventInvokeConfigs(): Map<string, Omit<AsynchronousDefinition, 'deadLetterQueue'>> {
     const configs = this.#resources('AWS::Lambda::EventInvokeConfig').map(([logicalId]) => {
       const config = this.#properties(logicalId, eventInvokeConfigSchema);
       const { MaximumRetryAttempts: retries, MaximumEventAgeInSeconds: maxAgeSeconds } = config;
-      return [config.FunctionName, { retries, maxAgeSeconds }] as const;
+      const onFailure = config.DestinationConfig?.OnFailure?.Destination;
+      return [config.FunctionName, { retries, maxAgeSeconds, onFailure }] as const;
     });
     return new Map(configs);
   }
@@ -386,12 +396,32 @@ class DeploymentReader {
       if (rule.ScheduleExpression === undefined && rule.EventPattern === undefined)
         throw new TemplateError('invalid_property', at, 'has neither a schedule nor an event pattern');
       const targets = rule.Targets.map(
-        ({ Arn, Input }): RuleTarget => ({
+        ({ Arn, Input, RetryPolicy, DeadLetterConfig }): RuleTarget => ({
           functionName: this.#functionName(Arn, `${at}/Targets`),
+          functionArn: Arn,
           input: Input === undefined ? undefined : parseInput(Input, `${at}/Targets`),
+          retries: RetryPolicy.MaximumRetryAttempts,
+          maxAgeSeconds: RetryPolicy.MaximumEventAgeInSeconds,
+          deadLetterQueue: DeadLetterConfig?.Arn,
         }),
       );
       return { rule, ruleArn: this.#attribute(logicalId, 'Arn') ?? '', targets, at };
+    });
+  }
+
+  #queues(): QueueDefinition[] {
+    return this.#resources('AWS::SQS::Queue').map(([logicalId]) => {
+      const properties = this.#properties(logicalId, queueSchema);
+      return {
+        name: this.#attribute(logicalId, 'QueueName') ?? '',
+        arn: this.#attribute(logicalId, 'Arn') ?? '',
+        url: String(this.#resolver.resolve({ Ref: logicalId }, `Resources/${logicalId}`)),
+        visibilityTimeoutSeconds: properties.VisibilityTimeout,
+        retentionSeconds: properties.MessageRetentionPeriod,
+        delaySeconds: properties.DelaySeconds,
+        maxMessageBytes: properties.MaximumMessageSize,
+        waitSeconds: properties.ReceiveMessageWaitTimeSeconds,
+      };
     });
   }
 
@@ -427,6 +457,19 @@ function handlerModule(handler: string): string {
 
 function webSocketOrigin(httpOrigin: string): string {
   return httpOrigin.replace(/^http/, 'ws');
+}
+
+function checkedEnvironment(
+  logicalId: string,
+  variables: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const bytes = Buffer.byteLength(JSON.stringify(variables));
+  if (bytes <= MAX_ENVIRONMENT_BYTES) return variables;
+  throw new TemplateError(
+    'invalid_property',
+    `Resources/${logicalId}/Properties/Environment`,
+    `the variables have ${bytes} bytes; Lambda takes ${MAX_ENVIRONMENT_BYTES}`,
+  );
 }
 
 function parseInput(input: string, at: string): unknown {

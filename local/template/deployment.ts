@@ -20,6 +20,7 @@ export interface Deployment {
   readonly policies: ReadonlyMap<string, readonly Statement[]>;
   /** Which services may invoke which functions. */
   readonly permissions: readonly InvokePermission[];
+  readonly queues: readonly QueueDefinition[];
   /** Outputs whose value is a text, by logical id. */
   readonly outputs: ReadonlyMap<string, string>;
 }
@@ -39,8 +40,31 @@ export interface FunctionDefinition {
   readonly reservedConcurrency: number | undefined;
   /** ARN of the role that the function runs as. */
   readonly role: string;
-  /** How asynchronous invocations are retried (`AWS::Lambda::EventInvokeConfig`). */
-  readonly asynchronous: { readonly retries: number; readonly maxAgeSeconds: number };
+  readonly asynchronous: AsynchronousDefinition;
+}
+
+/** How asynchronous invocations are retried (`AWS::Lambda::EventInvokeConfig`), and where the hopeless ones go. */
+export interface AsynchronousDefinition {
+  readonly retries: number;
+  readonly maxAgeSeconds: number;
+  /** ARN of the queue that gets a record of each (`DestinationConfig`). */
+  readonly onFailure: string | undefined;
+  /** ARN of the queue that gets the event itself (`DeadLetterConfig` of the function). */
+  readonly deadLetterQueue: string | undefined;
+}
+
+/** A standard queue of SQS. */
+export interface QueueDefinition {
+  readonly name: string;
+  readonly arn: string;
+  /** On our own port. */
+  readonly url: string;
+  readonly visibilityTimeoutSeconds: number;
+  readonly retentionSeconds: number;
+  readonly delaySeconds: number;
+  readonly maxMessageBytes: number;
+  /** How long a receiver waits for a message unless it says. */
+  readonly waitSeconds: number;
 }
 
 interface KeyDefinition {
@@ -83,8 +107,14 @@ export interface HttpApiDefinition {
 /** A function that a rule invokes. */
 export interface RuleTarget {
   readonly functionName: string;
+  readonly functionArn: string;
   /** Replaces the event where the target has a constant `Input`. */
   readonly input: unknown;
+  /** How often, and until which age of the event, the rule tries again to hand it over. */
+  readonly retries: number;
+  readonly maxAgeSeconds: number;
+  /** ARN of the queue that gets what could not be handed over. */
+  readonly deadLetterQueue: string | undefined;
 }
 
 export interface ScheduleDefinition {

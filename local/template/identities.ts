@@ -61,7 +61,6 @@ const table: Identity = {
 
 const managedPolicyArn = arn('iam', (name) => `policy/${name}`, false);
 
-/** Only its names: nothing is ever put into a queue here. */
 const queue: Identity = {
   ref: (named, locale) =>
     `https://sqs.${locale.region}.${locale.urlSuffix}/${locale.accountId}/${nameOf(named, locale)}`,

@@ -9,6 +9,9 @@ const text = z.string();
 const flag = z.boolean();
 const whole = z.coerce.number().check(z.int());
 
+/** Where messages go: of all the kinds of targets that AWS has, only queues run here. */
+const queueArn = text.check(z.regex(/^arn:[^:]+:sqs:/, 'only an SQS queue runs locally'));
+
 /** They configure the cloud around the functions; leaving them out changes nothing that a client could see. */
 export const IGNORED_RESOURCES: ReadonlySet<string> = new Set([
   'AWS::ApiGateway::Account',
@@ -29,7 +32,7 @@ export const functionSchema = z.looseObject({
   Role: text,
   PackageType: z.optional(z.literal('Zip')),
   Layers: z.optional(z.undefined()),
-  DeadLetterConfig: z.optional(z.undefined()),
+  DeadLetterConfig: z.optional(z.looseObject({ TargetArn: z.optional(queueArn) })),
   Environment: z.optional(z.looseObject({ Variables: z.optional(z.record(text, z.coerce.string())) })),
   // Lambda API, CreateFunction: 3 s and 128 MB unless given.
   Timeout: z._default(whole.check(z.gte(1), z.lte(900)), 3),
@@ -42,10 +45,20 @@ export const eventInvokeConfigSchema = z.strictObject({
   Qualifier: z.optional(z.literal('$LATEST')),
   MaximumRetryAttempts: z._default(whole.check(z.gte(0), z.lte(2)), 2),
   MaximumEventAgeInSeconds: z._default(whole.check(z.gte(60), z.lte(21_600)), 21_600),
-  // An event that is given up is named in the log and goes nowhere: no queue runs here.
   DestinationConfig: z.optional(
-    z.strictObject({ OnFailure: z.optional(z.looseObject({ Destination: text })) }),
+    z.strictObject({ OnFailure: z.optional(z.looseObject({ Destination: queueArn })) }),
   ),
+});
+
+/** CloudFormation template reference, "AWS::SQS::Queue"; the ranges and defaults are those of SetQueueAttributes. */
+export const queueSchema = z.looseObject({
+  FifoQueue: z.optional(z.literal(false)),
+  RedrivePolicy: z.optional(z.undefined()),
+  VisibilityTimeout: z._default(whole.check(z.gte(0), z.lte(43_200)), 30),
+  MessageRetentionPeriod: z._default(whole.check(z.gte(60), z.lte(1_209_600)), 345_600),
+  DelaySeconds: z._default(whole.check(z.gte(0), z.lte(900)), 0),
+  MaximumMessageSize: z._default(whole.check(z.gte(1_024), z.lte(1_048_576)), 1_048_576),
+  ReceiveMessageWaitTimeSeconds: z._default(whole.check(z.gte(0), z.lte(20)), 0),
 });
 
 const timeToLive = z.looseObject({ AttributeName: z.optional(text), Enabled: flag });
@@ -173,6 +186,15 @@ export const ruleSchema = z.looseObject({
         Input: z.optional(text),
         InputPath: noTransform,
         InputTransformer: noTransform,
+        DeadLetterConfig: z.optional(z.looseObject({ Arn: z.optional(queueArn) })),
+        // EventBridge user guide, "Retrying event delivery": 24 hours and 185 times unless configured.
+        RetryPolicy: z._default(
+          z.looseObject({
+            MaximumRetryAttempts: z._default(whole.check(z.gte(0), z.lte(185)), 185),
+            MaximumEventAgeInSeconds: z._default(whole.check(z.gte(60), z.lte(86_400)), 86_400),
+          }),
+          { MaximumRetryAttempts: 185, MaximumEventAgeInSeconds: 86_400 },
+        ),
       }),
     ),
     [],

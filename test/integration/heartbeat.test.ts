@@ -3,6 +3,7 @@ import { synthesise } from '../support/assembly.ts';
 import { heard, startTestStack, type TestStack, token } from '../support/stack.ts';
 
 let bus: TestStack;
+let assembly: string;
 beforeAll(async () => {
   // A cycle of one minute has one slot: every connection is due at every tick.
   const settings = {
@@ -11,7 +12,8 @@ beforeAll(async () => {
     PING_INTERVAL_MINUTES: '1',
     PING_TIMEOUT_MINUTES: '1',
   };
-  bus = await startTestStack({ assembly: await synthesise(settings) });
+  assembly = await synthesise(settings);
+  bus = await startTestStack({ assembly });
 });
 afterAll(() => bus.close());
 
@@ -47,4 +49,18 @@ test('a client that leaves takes its memberships and its slot with it; what rema
   const closed = (await rows('s')).filter((row) => row.state?.S === 'closed');
   expect(closed).toHaveLength(1);
   expect(Number(closed[0]?.t?.N)).toBeLessThan(Date.now() / 1_000 + 3_600);
+});
+
+test('a stock client outlives ten minutes of silence, because the schedule pings it', async () => {
+  const timed = await startTestStack({ assembly, schedule: true });
+  const ana = timed.client({ auth: { token: await token({ sub: '3' }) } });
+  await heard(ana, 'connected');
+  let pings = 0;
+  ana.io.engine.on('ping', () => {
+    pings += 1;
+  });
+  await timed.stack.advance(12 * 60_000);
+  expect(pings).toBeGreaterThanOrEqual(11);
+  expect(ana.connected).toBe(true);
+  await timed.close();
 });

@@ -1,9 +1,14 @@
 import { EventEmitter, on } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { StackClock } from '../../../local/clock.ts';
 import { CredentialStore } from '../../../local/host/credentials.ts';
 import { FunctionHost, type HostOptions } from '../../../local/host/function-host.ts';
 import type { DroppedEvent, LogEntry } from '../../../local/host/invocation.ts';
-import type { Deployment, FunctionDefinition } from '../../../local/template/deployment.ts';
+import type {
+  AsynchronousDefinition,
+  Deployment,
+  FunctionDefinition,
+} from '../../../local/template/deployment.ts';
 
 const directory = fileURLToPath(new URL('./fixtures/', import.meta.url));
 
@@ -20,7 +25,17 @@ export function fixture(name: string, changes: Partial<FunctionDefinition> = {})
     memoryMb: 128,
     reservedConcurrency: undefined,
     role: `arn:aws:iam::123456789012:role/${name}`,
-    asynchronous: { retries: 2, maxAgeSeconds: 60 },
+    asynchronous: asynchronous(),
+    ...changes,
+  };
+}
+
+export function asynchronous(changes: Partial<AsynchronousDefinition> = {}): AsynchronousDefinition {
+  return {
+    retries: 2,
+    maxAgeSeconds: 21_600,
+    onFailure: undefined,
+    deadLetterQueue: undefined,
     ...changes,
   };
 }
@@ -39,6 +54,7 @@ function deploymentOf(functions: readonly FunctionDefinition[]): Deployment {
     eventRules: [],
     policies: new Map(),
     permissions: [],
+    queues: [],
     outputs: new Map(),
   };
 }
@@ -48,6 +64,7 @@ export interface Hosting {
   readonly logs: LogEntry[];
   readonly dropped: DroppedEvent[];
   readonly credentials: CredentialStore;
+  readonly clock: StackClock;
   /** Resolves when a line that starts like this was written. */
   readonly logged: (start: string) => Promise<void>;
   readonly [Symbol.asyncDispose]: () => Promise<void>;
@@ -60,6 +77,7 @@ export async function hosting(
   const logs: LogEntry[] = [];
   const dropped: DroppedEvent[] = [];
   const credentials = new CredentialStore();
+  const clock = new StackClock();
   const lines = new EventEmitter();
   const log = (entry: LogEntry) => {
     logs.push(entry);
@@ -73,8 +91,8 @@ export async function hosting(
     onDropped: (event) => dropped.push(event),
     credentials,
     endpoint: 'http://127.0.0.1:9',
-    retryDelaysMs: [1, 1],
+    clock,
     ...options,
   });
-  return { host, logs, dropped, credentials, logged, [Symbol.asyncDispose]: () => host.close() };
+  return { host, logs, dropped, credentials, clock, logged, [Symbol.asyncDispose]: () => host.close() };
 }

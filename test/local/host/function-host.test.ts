@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { UnknownFunctionError } from '../../../local/host/errors.ts';
+import { PayloadTooLargeError, UnknownFunctionError } from '../../../local/host/errors.ts';
 import type { FunctionDefinition } from '../../../local/template/deployment.ts';
 import { fixture, hosting } from './deployments.ts';
 
@@ -115,19 +115,35 @@ describe('concurrency', () => {
     expect(hosted.host.instances('slow')).toBe(2);
   });
 
-  test('takes the limit from the reserved concurrency of the template', async () => {
-    await using hosted = await hosting([fixture('count', { reservedConcurrency: 1 })]);
-    const answers = await Promise.all([1, 2, 3].map(() => hosted.host.invoke('count', {})));
-    expect(answers).toMatchObject([
-      { value: { events: 1 } },
-      { value: { events: 2 } },
-      { value: { events: 3 } },
-    ]);
+  test('throttles the event after those that the reserved concurrency of the template has places for', async () => {
+    const slow = fixture('slow', { reservedConcurrency: 3 });
+    // Fewer instances than places: the third event waits for one and has its place meanwhile.
+    await using hosted = await hosting([slow], { maxInstances: 2 });
+    const three = Promise.all([1, 2, 3].map(() => hosted.host.invoke('slow', { ms: 1 })));
+    expect(await hosted.host.invoke('slow', { ms: 1 })).toMatchObject({
+      kind: 'throttled',
+      reason: 'ReservedFunctionConcurrentInvocationLimitExceeded',
+    });
+    expect((await three).map(({ kind }) => kind)).toEqual(['result', 'result', 'result']);
+    expect(await hosted.host.invoke('slow', { ms: 1 })).toMatchObject({ kind: 'result' });
+  });
+
+  test('shares what the account has left between the functions that reserve nothing', async () => {
+    const names = ['slow', 'echo', 'count'];
+    const functions = names.map((name) => fixture(name, name === 'count' ? { reservedConcurrency: 1 } : {}));
+    await using hosted = await hosting(functions, { accountConcurrency: 2 });
+    const first = hosted.host.invoke('slow', { ms: 1 });
+    expect(await hosted.host.invoke('echo', {})).toMatchObject({
+      kind: 'throttled',
+      reason: 'ConcurrentInvocationLimitExceeded',
+    });
+    expect(await hosted.host.invoke('count', {})).toMatchObject({ kind: 'result' });
+    expect(await first).toMatchObject({ kind: 'result' });
+    expect(await hosted.host.invoke('echo', {})).toMatchObject({ kind: 'result' });
   });
 
   test('throttles instead of queueing where that is asked for', async () => {
-    const slow = fixture('slow', { reservedConcurrency: 1 });
-    await using hosted = await hosting([slow], { whenFull: 'throttle' });
+    await using hosted = await hosting([fixture('slow')], { maxInstances: 1, whenFull: 'throttle' });
     const first = hosted.host.invoke('slow', { ms: 1 });
     expect(await hosted.host.invoke('slow', { ms: 1 })).toMatchObject({
       kind: 'throttled',
@@ -202,8 +218,10 @@ describe('a function that fails', () => {
   });
 
   test('is killed when it uses more memory than the template gives it', async () => {
-    const { invocation } = await invokeOnce(fixture('greedy', { memoryMb: 16 }));
+    await using hosted = await hosting([fixture('greedy', { memoryMb: 16 })]);
+    const invocation = await hosted.host.invoke('greedy', {});
     expect(invocation).toMatchObject({ error: { errorMessage: expect.stringContaining('signal: killed') } });
+    expect(hosted.host.instances('greedy')).toBe(0);
   });
 
   test.each(['forever', 'spin'])(
@@ -217,6 +235,7 @@ describe('a function that fails', () => {
       expect(error.errorMessage).toMatch(
         /^RequestId: [0-9a-f-]{36} Error: Task timed out after 0\.20 seconds$/,
       );
+      expect(hosted.host.instances(name)).toBe(0);
       expect(await hosted.host.invoke('count', {})).toMatchObject({ kind: 'result' });
     },
   );
@@ -255,47 +274,92 @@ describe('a function that fails', () => {
   });
 });
 
-describe('asynchronous invocations', () => {
-  test('are retried until the function succeeds', async () => {
-    await using hosted = await hosting([fixture('failUntil')]);
-    const { requestId } = hosted.host.invokeLater('failUntil', '{"succeedAt":3}');
-    await hosted.host.drain(5000);
-    expect(hosted.logs).toContainEqual({
-      function: 'failUntil',
-      requestId,
-      stream: 'stdout',
-      line: 'succeeded at 3',
+describe('a cold start', () => {
+  test('takes as long as the host is told before the first event, and no second time', async () => {
+    const coldStartMs = (name: string) => (name === 'count' ? 3_600_000 : 0);
+    await using hosted = await hosting([fixture('count'), fixture('echo')], { coldStartMs });
+    expect(await hosted.host.invoke('echo', {})).toMatchObject({ kind: 'result' });
+    const cold = hosted.host.invoke('count', {});
+    await expect.poll(() => hosted.clock.pending).toBe(1);
+    await hosted.clock.advance(3_600_000);
+    expect(await cold).toMatchObject({ value: { events: 1 } });
+    expect(await hosted.host.invoke('count', {})).toMatchObject({ value: { events: 2 } });
+  });
+
+  test('ends with its instance', async () => {
+    const { host, clock } = await hosting([fixture('count')], { coldStartMs: 3_600_000 });
+    const cold = host.invoke('count', {});
+    await expect.poll(() => clock.pending).toBe(1);
+    await host.close();
+    expect(await cold).toMatchObject({ kind: 'error' });
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('payloads', () => {
+  const text = (bytes: number) => JSON.stringify('x'.repeat(bytes - 2));
+
+  test('of 6 MB get in and out of an invocation, and no more', async () => {
+    await using hosted = await hosting([fixture('large')]);
+    const { host } = hosted;
+    const outcome = await host.invokeText('large', `{"bytes":6291556}`);
+    expect(outcome).toMatchObject({ kind: 'result', payload: text(6_291_556) });
+    expect(await host.invokeText('large', `{"bytes":6291557}`)).toMatchObject({
+      kind: 'error',
+      error: {
+        errorType: 'Function.ResponseSizeTooLarge',
+        errorMessage: 'Response payload size exceeded maximum allowed payload size (6291556 bytes).',
+      },
     });
-    expect(hosted.dropped).toEqual([]);
+    expect(await host.invokeText('large', text(6_291_456))).toMatchObject({ kind: 'result' });
+    expect(await host.invokeText('large', text(6_291_457))).toMatchObject({
+      kind: 'error',
+      error: { errorType: 'RequestTooLargeException' },
+    });
   });
 
-  test('are dropped with a log line after two retries', async () => {
-    await using hosted = await hosting([fixture('alwaysFails')]);
-    const { requestId } = hosted.host.invokeLater('alwaysFails', '{"a":1}');
-    await hosted.host.drain(5000);
-    const attempts = hosted.logs.filter(({ stream }) => stream === 'stdout');
-    expect(attempts.map(({ line }) => line)).toEqual(['attempt 1', 'attempt 2', 'attempt 3']);
-    expect(new Set(attempts.map((entry) => entry.requestId))).toEqual(new Set([requestId]));
-    expect(hosted.logs.at(-1)?.line).toContain('dropped after 3 attempts (RetriesExhausted): never works');
-    expect(hosted.dropped).toMatchObject([
-      { requestId, payload: '{"a":1}', reason: 'RetriesExhausted', attempts: 3 },
-    ]);
+  test('of 1 MB are accepted as asynchronous events, and no more', async () => {
+    await using hosted = await hosting([fixture('large')]);
+    await hosted.host.invokeLater('large', text(1_048_576)).handled;
+    expect(() => hosted.host.invokeLater('large', text(1_048_577))).toThrow(PayloadTooLargeError);
+  });
+});
+
+describe('an instance', () => {
+  test('has keys of its own, which are forgotten some time after its end', async () => {
+    await using hosted = await hosting([fixture('environment')]);
+    const { host, credentials, clock } = hosted;
+    const keyOf = async () => {
+      const { value } = (await host.invoke('environment', {})) as { value: Record<string, string> };
+      return value.AWS_ACCESS_KEY_ID!;
+    };
+    const first = await keyOf();
+    const principal = credentials.principal(first);
+    expect(principal).toMatchObject({ functionName: 'environment', instance: 'environment#1' });
+    expect(host.kill('environment#1')).toBe(true);
+    const second = await keyOf();
+    expect(credentials.principal(second)).toEqual({ ...principal, instance: 'environment#2' });
+    // What the dead instance sent may still be on the way.
+    expect(credentials.principal(first)).toEqual(principal);
+    await expect.poll(() => clock.pending).toBe(1);
+    await clock.advance(60_000);
+    expect(credentials.credentials(first)).toBeUndefined();
+    await host.close();
+    expect(credentials.credentials(second)).toBeUndefined();
   });
 
-  test('are retried as often as the template says', async () => {
-    const once = fixture('alwaysFails', { asynchronous: { retries: 0, maxAgeSeconds: 60 } });
-    await using hosted = await hosting([once]);
-    hosted.host.invokeLater('alwaysFails', '{}');
-    await hosted.host.drain(5000);
-    expect(hosted.dropped).toMatchObject([{ attempts: 1 }]);
-  });
-
-  test('are dropped when the next try would find them too old', async () => {
-    const old = fixture('alwaysFails', { asynchronous: { retries: 2, maxAgeSeconds: 60 } });
-    await using hosted = await hosting([old], { retryDelaysMs: [60_000] });
-    hosted.host.invokeLater('alwaysFails', '{}');
-    await hosted.host.drain(5000);
-    expect(hosted.dropped).toMatchObject([{ attempts: 1, reason: 'EventAgeExceeded' }]);
+  test('that is killed ends its event as a crash at once, and the next event gets a fresh one', async () => {
+    await using hosted = await hosting([fixture('moody'), fixture('forever')]);
+    const { host } = hosted;
+    await host.prewarm();
+    const running = host.invoke('forever', {});
+    expect(host.kill('forever#1')).toBe(true);
+    expect(host.instances('forever')).toBe(0);
+    expect(await running).toMatchObject({ kind: 'error', error: { errorType: 'Runtime.ExitError' } });
+    expect(host.kill('forever#1')).toBe(false);
+    expect(await host.invoke('moody', {})).toMatchObject({ value: { events: 1 } });
+    host.kill('moody#1');
+    expect(await host.invoke('moody', {})).toMatchObject({ value: { events: 1 } });
   });
 });
 
@@ -321,7 +385,7 @@ describe('closing', () => {
   });
 
   test('does not wait for the pause before a retry', async () => {
-    const { host, logs, logged } = await hosting([fixture('alwaysFails')], { retryDelaysMs: [50_000] });
+    const { host, logs, logged } = await hosting([fixture('alwaysFails')]);
     host.invokeLater('alwaysFails', '{}');
     await logged('Invoke Error');
     await host.close();

@@ -158,7 +158,7 @@ describe('access control', () => {
 
   test('names of several needs the first that is not allowed, and keys that nobody has', async () => {
     const { access, credentials } = await control();
-    const { accessKeyId } = credentials.issue({ arn: SWEEP, functionName: 'sweep' });
+    const { accessKeyId } = credentials.issue({ arn: SWEEP, functionName: 'sweep', instance: undefined });
     const needs = ['GetItem', 'PutItem', 'Query'].map((name) => ({
       action: `dynamodb:${name}`,
       resource: TABLE,
@@ -176,5 +176,5 @@ test.each([
   ['arn:aws:iam::1:role/some/path/Name', 'open', 'arn:aws:sts::1:assumed-role/Name/open'],
   ['arn:aws:iam::1:user/developer', undefined, 'arn:aws:iam::1:user/developer'],
 ])('a caller with %s is named as services name it', (arn, functionName, expected) => {
-  expect(sessionArn({ arn, functionName })).toBe(expected);
+  expect(sessionArn({ arn, functionName, instance: undefined })).toBe(expected);
 });

@@ -84,7 +84,7 @@ test('PutEvents needs each bus once, by name or ARN, and the default one where n
 });
 
 test('GetSecretValue needs the ARN with its suffix, however the secret is named', () => {
-  const options = { ...HOME, settings: { KEY: 'x' } };
+  const options = { ...HOME, now: Date.now, settings: { KEY: 'x' } };
   const arn = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/KEY';
   const resources = ['app/KEY', arn, `${arn}-local0`].map(
     (SecretId) => secretsNeeds('GetSecretValue', { SecretId }, options)[0]?.resource,

@@ -68,6 +68,7 @@ export const FIXTURE_STATEMENTS: readonly Json[] = [
   everyFunction('lambda:InvokeFunction', arnOf('open')),
   everyFunction('execute-api:ManageConnections', [connections('POST')]),
   everyFunction('events:PutEvents', arnOf('Events')),
+  everyFunction('sqs:SendMessage', arnOf('Lost')),
   everyFunction('secretsmanager:GetSecretValue', {
     'Fn::Sub': `arn:aws:secretsmanager:${slot('AWS::Region')}:${slot('AWS::AccountId')}:secret:fixture/JWT_SECRET-??????`,
   }),

@@ -10,7 +10,6 @@ import { PortInUseError } from '../../../local/errors.ts';
 import type { LogEntry } from '../../../local/host/invocation.ts';
 import { type LocalStack, startStack } from '../../../local/stack.ts';
 import { type FixtureAssembly, fixtureAssembly } from './fixture-assembly.ts';
-import { ManualClock } from './manual-clock.ts';
 import { signedHeaders } from './signed-headers.ts';
 
 let assembly: FixtureAssembly;
@@ -445,33 +444,6 @@ describe('the stack itself', () => {
   test('refuses a port that is taken', async () => {
     const second = startStack({ assembly: assembly.directory, port: stack.port });
     await expect(second).rejects.toThrow(PortInUseError);
-  });
-
-  test('fires schedules by its clock, and not after it is closed', async () => {
-    const clock = new ManualClock();
-    const other = await startStack({ assembly: assembly.directory, prewarm: false, clock });
-    clock.pass(60_000);
-    await other.settled();
-    const scan = { TableName: 'Fixture-Bus', Select: 'COUNT' };
-    expect(await other.dynamodb!.handle('Scan', scan)).toMatchObject({ body: { Count: 1 } });
-    await other.close();
-    expect(clock.pending).toBe(0);
-  });
-
-  test('deletes items whose time to live has passed', async () => {
-    const clock = new ManualClock();
-    const other = await startStack({ assembly: assembly.directory, prewarm: false, schedule: false, clock });
-    const Item = (name: string, t: number) => ({
-      p: { B: btoa(name) },
-      t: { N: String(Math.floor(t / 1000)) },
-    });
-    const put = (item: object) => other.dynamodb!.handle('PutItem', { TableName: 'Fixture-Bus', Item: item });
-    await put(Item('old', clock.now() - 1000));
-    await put(Item('new', clock.now() + 3_600_000));
-    clock.pass(60_000);
-    const { body } = await other.dynamodb!.handle('Scan', { TableName: 'Fixture-Bus' });
-    expect(body).toMatchObject({ Items: [{ p: { B: btoa('new') } }] });
-    await other.close();
   });
 
   test('uses the DynamoDB of another endpoint, whoever calls', async () => {

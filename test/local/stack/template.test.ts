@@ -143,14 +143,6 @@ describe('a deployment', () => {
     expect(eventRules[0]).toMatchObject({ eventBus: 'FixtureEvents' });
   });
 
-  test('takes a destination for events that are given up, which is only named here', async () => {
-    const change = changed('openRetries', {
-      DestinationConfig: { OnFailure: { Destination: { 'Fn::GetAtt': ['Lost', 'Arn'] } } },
-    });
-    const { functions } = await deploymentOf(fixtureTemplate(change));
-    expect(functions.get('open')?.asynchronous).toEqual({ retries: 1, maxAgeSeconds: 60 });
-  });
-
   const properties = (id: string) => {
     const { Resources } = fixtureTemplate() as {
       Resources: Record<string, { Type: string; Properties: object }>;
@@ -161,7 +153,60 @@ describe('a deployment', () => {
     [id]: { ...properties(id), Properties: { ...properties(id).Properties, ...Properties } },
   });
 
+  const lost = 'arn:aws:sqs:us-east-1:123456789012:Fixture-Lost';
+  const arnOfLost = { 'Fn::GetAtt': ['Lost', 'Arn'] };
+
+  test('has the queues, and knows which gets what is given up', async () => {
+    const change = {
+      ...changed('openRetries', { DestinationConfig: { OnFailure: { Destination: arnOfLost } } }),
+      ...changed('sweep', { DeadLetterConfig: { TargetArn: arnOfLost } }),
+      ...changed('Lost', { VisibilityTimeout: 60 }),
+      ...changed('connect', { Environment: { Variables: { QUEUE: { Ref: 'Lost' } } } }),
+    };
+    const { functions, queues, eventRules, schedules } = await deploymentOf(fixtureTemplate(change));
+    expect(queues).toEqual([
+      {
+        name: 'Fixture-Lost',
+        arn: lost,
+        url: 'http://127.0.0.1:3000/123456789012/Fixture-Lost',
+        visibilityTimeoutSeconds: 60,
+        retentionSeconds: 345_600,
+        delaySeconds: 0,
+        maxMessageBytes: 1_048_576,
+        waitSeconds: 0,
+      },
+    ]);
+    expect(functions.get('connect')?.environment.QUEUE).toBe(queues[0]?.url);
+    const { onFailure, ...retries } = functions.get('open')!.asynchronous;
+    expect([onFailure, retries.retries, retries.maxAgeSeconds]).toEqual([lost, 1, 60]);
+    expect(functions.get('sweep')?.asynchronous.deadLetterQueue).toBe(lost);
+    expect(eventRules[0]?.targets).toMatchObject([
+      { deadLetterQueue: lost, retries: 185, maxAgeSeconds: 86_400 },
+    ]);
+    expect(schedules[0]?.targets).toMatchObject([{ deadLetterQueue: undefined }]);
+  });
+
   test.each([
+    [
+      'more environment than Lambda takes',
+      changed('connect', { Environment: { Variables: { TEXT: 'x'.repeat(4_096 - 10) } } }),
+      'invalid_property',
+      'connect/Properties/Environment',
+    ],
+    [
+      'a destination that is no queue',
+      changed('openRetries', {
+        DestinationConfig: { OnFailure: { Destination: { 'Fn::GetAtt': ['publish', 'Arn'] } } },
+      }),
+      'invalid_property',
+      'openRetries/Properties/DestinationConfig',
+    ],
+    [
+      'a queue with an order',
+      changed('Lost', { FifoQueue: true }),
+      'invalid_property',
+      'Lost/Properties/Fifo',
+    ],
     [
       'a resource that does not run locally',
       { Topic: { Type: 'AWS::SNS::Topic' } },
