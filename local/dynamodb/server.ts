@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { crc32 } from 'node:zlib';
+import { ConnectionCutError } from './errors.ts';
 import type { ApiReply, Caller, DynamoDbFront } from './front.ts';
 
 /** DynamoDB's largest request (BatchWriteItem: 16 MB). */
@@ -49,7 +50,10 @@ export function dynamoDbListener(front: DynamoDbFront): RequestListener {
   return (request, response) => {
     answer(front, request).then(
       (reply) => send(response, reply),
-      (error: unknown) => send(response, failure(error)),
+      (error: unknown) => {
+        if (error instanceof ConnectionCutError) response.destroy();
+        else send(response, failure(error));
+      },
     );
   };
 }
