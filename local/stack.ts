@@ -7,6 +7,9 @@ import type { Duplex } from 'node:stream';
 import { StackClock } from './clock.ts';
 import { type Database, openDatabase } from './database.ts';
 import type { DynamoDbFront, DynamoDbOptions } from './dynamodb/front.ts';
+import type { FaultControl } from './faults/engine.ts';
+import { Misfortune } from './faults/misfortune.ts';
+import type { FaultRules } from './faults/rules.ts';
 import { targetOf } from './gateway/handshake.ts';
 import { WebSocketApi, type WebSocketApiOptions } from './gateway/websocket-api.ts';
 import { CredentialStore, type Credentials, LOCAL_CREDENTIALS } from './host/credentials.ts';
@@ -16,6 +19,7 @@ import { within } from './host/within.ts';
 import { isAtHome, LocalPage } from './page/local-page.ts';
 import { Port } from './port.ts';
 import { quiet, type Worker } from './quiet.ts';
+import type { QuotaSettings } from './quotas/quotas.ts';
 import { type BusEvent, EventBridge } from './services/event-bridge.ts';
 import { HttpApi } from './services/http-api.ts';
 import { sendJson } from './services/http-message.ts';
@@ -51,8 +55,14 @@ export interface StackOptions {
   /** Whether policies allow a call on a queue. @default everything is allowed */
   readonly authorizeQueue?: (call: QueueCall) => boolean;
   readonly gateway?: Partial<
-    Pick<WebSocketApiOptions, 'admit' | 'authorize' | 'postableDelayMs' | 'sendBufferBytes' | 'shuffle'>
+    Pick<WebSocketApiOptions, 'authorize' | 'postableDelayMs' | 'sendBufferBytes' | 'shuffle'>
   >;
+  /** What the account may do. @default what a new AWS account may */
+  readonly quotas?: QuotaSettings;
+  /** What goes wrong on purpose, see docs/faults.md. @default nothing */
+  readonly faults?: FaultRules;
+  /** Decides when. @default a random one */
+  readonly seed?: number | string;
   readonly dynamodb?: Pick<DynamoDbOptions, 'before'>;
   /** Told of every event that EventBridge accepted, whether a rule wants it or not. @default nobody listens */
   readonly onEvent?: (event: BusEvent) => void;
@@ -74,6 +84,8 @@ export interface LocalStack {
   readonly queues: Sqs;
   /** The time of everything here, functions included: the machine's until `advance` is called. */
   readonly clock: StackClock;
+  /** What goes wrong on purpose, to change and to count while the stack runs. */
+  readonly faults: FaultControl;
   /** Keys of the person at the laptop, always the same, with which routes that ask for IAM can be called. */
   readonly credentials: Credentials;
   /** Invokes a function and waits. @throws UnknownFunctionError */
@@ -112,7 +124,7 @@ const EXPIRY_INTERVAL_MS = 60_000;
 /**
  * Starts the stack; when the promise resolves every route answers.
  *
- * @throws PortInUseError, TemplateError, TableError
+ * @throws PortInUseError, TemplateError, TableError, FaultRulesError
  */
 export async function startStack(options: StackOptions): Promise<LocalStack> {
   const clock = options.clock ?? new StackClock();
@@ -131,11 +143,20 @@ async function deploy(options: StackOptions, port: Port, clock: StackClock): Pro
   const deployment = readDeployment(await readAssembly(await options.assembly), place);
   const { region, accountId } = deployment;
   const credentials = new CredentialStore();
+  const misfortune = new Misfortune({
+    faults: options.faults,
+    seed: options.seed,
+    quotas: options.quotas,
+    clock,
+    log: options.log ?? (() => {}),
+  });
   const database = openDatabase(options.settings?.DYNAMODB_ENDPOINT, {
     ...options.dynamodb,
     region,
     accountId,
     now: () => clock.now(),
+    quotas: misfortune.quotas,
+    around: misfortune.dynamodb,
   });
   const queues = new Sqs({ queues: deployment.queues, clock, authorize: options.authorizeQueue });
   const [functions] = await Promise.all([
@@ -149,7 +170,17 @@ async function deploy(options: StackOptions, port: Port, clock: StackClock): Pro
     }),
     createTables(deployment.tables, database.call),
   ]);
-  return new RunningStack({ options, port, clock, deployment, credentials, database, queues, functions });
+  return new RunningStack({
+    options,
+    port,
+    clock,
+    deployment,
+    credentials,
+    database,
+    queues,
+    functions,
+    misfortune,
+  });
 }
 
 interface Parts {
@@ -161,6 +192,7 @@ interface Parts {
   readonly database: Database;
   readonly queues: Sqs;
   readonly functions: FunctionHost;
+  readonly misfortune: Misfortune;
 }
 
 class RunningStack implements LocalStack {
@@ -173,6 +205,7 @@ class RunningStack implements LocalStack {
   readonly functions: FunctionHost;
   readonly queues: Sqs;
   readonly clock: StackClock;
+  readonly faults: FaultControl;
   readonly credentials: Credentials;
   readonly #parts: Parts;
   readonly #frontDoor: string;
@@ -186,7 +219,7 @@ class RunningStack implements LocalStack {
   #closing: Promise<void> | undefined;
 
   constructor(parts: Parts) {
-    const { options, port, deployment, credentials, database } = parts;
+    const { options, port, deployment, credentials, database, misfortune } = parts;
     this.#parts = parts;
     this.clock = parts.clock;
     this.#frontDoor = (options.settings?.WS_PATH ?? '/socket.io').replace(/\/$/, '');
@@ -197,6 +230,8 @@ class RunningStack implements LocalStack {
     this.dynamodb = database.front;
     this.functions = parts.functions;
     this.queues = parts.queues;
+    this.faults = misfortune.control;
+    misfortune.onQuotas = (quotas) => database.front?.replaceQuotas(quotas);
     const user = `arn:aws:iam::${deployment.accountId}:user/developer`;
     this.credentials = LOCAL_CREDENTIALS;
     credentials.register(this.credentials, { arn: user, functionName: undefined, instance: undefined });
@@ -204,7 +239,12 @@ class RunningStack implements LocalStack {
     this.#httpApi = this.#createHttpApi();
     this.#delivery = this.#createDelivery();
     this.#schedule = this.#createSchedule();
-    this.#lambda = new LambdaApi({ host: this.functions, ...this.#home() });
+    this.#lambda = new LambdaApi({
+      host: this.functions,
+      decide: (caller) => misfortune.decide('lambda.Invoke', caller),
+      clock: this.clock,
+      ...this.#home(),
+    });
     this.#services = this.#createServices();
     this.#page = this.#createPage();
     this.#start();
@@ -243,14 +283,17 @@ class RunningStack implements LocalStack {
   }
 
   #createWebSocketApi(): WebSocketApi | undefined {
-    const { deployment, options, credentials } = this.#parts;
+    const { deployment, options, credentials, misfortune } = this.#parts;
     const definition = deployment.webSocketApi;
     if (definition === undefined) return undefined;
     const routes = [...definition.routes].map(([key, name]) => {
       return [key, (event: Record<string, unknown>) => this.functions.invoke(name, event)] as const;
     });
     return new WebSocketApi({
+      shuffle: (connectionId, start) => misfortune.shuffle(connectionId, start),
       ...options.gateway,
+      admit: misfortune.admission(definition.throttling),
+      faults: misfortune.gateway,
       ...this.#home(),
       ...definition,
       domainName: new URL(this.origin).host,
@@ -264,13 +307,14 @@ class RunningStack implements LocalStack {
   }
 
   #createHttpApi(): HttpApi | undefined {
-    const { deployment, credentials } = this.#parts;
+    const { deployment, credentials, misfortune } = this.#parts;
     if (deployment.httpApi === undefined) return undefined;
     return new HttpApi({
       ...this.#home(),
       definition: deployment.httpApi,
       domainName: new URL(this.origin).host,
       credentials,
+      admit: misfortune.httpAdmission(deployment.httpApi.throttling),
       clock: this.clock,
       invoke: (name, event) => this.functions.invoke(name, event),
     });
@@ -306,12 +350,14 @@ class RunningStack implements LocalStack {
   }
 
   #createServices(): ServiceEndpoint {
-    const { options, database } = this.#parts;
+    const { options, database, misfortune } = this.#parts;
     return new ServiceEndpoint({
       secrets: { settings: options.settings ?? {}, ...this.#home(), now: () => this.clock.now() },
       events: this.#createEventBridge(),
       queues: this.queues,
       dynamodb: database.handle,
+      decide: (callType, caller) => misfortune.decide(callType, caller),
+      clock: this.clock,
     });
   }
 

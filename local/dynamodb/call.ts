@@ -12,6 +12,8 @@ export type Request = Readonly<Record<string, unknown>>;
 export interface Caller {
   /** From the credential of the signature. */
   readonly accessKeyId?: string;
+  /** `X-Amzn-Trace-Id`, which the SDK takes over from the invocation that the call is made in. */
+  readonly traceId?: string;
 }
 
 /** Looks at every call first: permissions, throttling and faults. An answer is given instead of the operation's. */

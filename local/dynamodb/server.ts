@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { crc32 } from 'node:zlib';
+import { callerOf } from '../services/caller.ts';
 import { ConnectionCutError } from './errors.ts';
 import type { ApiReply, Caller, DynamoDbFront } from './front.ts';
 
@@ -63,7 +64,7 @@ async function answer(front: DynamoDbFront, request: IncomingMessage): Promise<A
   if (body === undefined) return TOO_LARGE;
   const operation = TARGET.exec(String(request.headers['x-amz-target']))?.[1];
   if (request.method !== 'POST' || operation === undefined) return UNKNOWN_OPERATION;
-  const caller = callerOf(request);
+  const caller = signedCallerOf(request);
   if (caller === undefined) return NO_SIGNATURE;
   const parsed = parsedBody(body);
   return parsed === undefined ? NOT_JSON : front.handle(operation, parsed, caller);
@@ -96,11 +97,9 @@ function parsedBody(body: string): Record<string, unknown> | undefined {
 }
 
 /** A request without a signature has no caller. The signature itself is an interceptor's business. */
-function callerOf(request: IncomingMessage): Caller | undefined {
+function signedCallerOf(request: IncomingMessage): Caller | undefined {
   const { authorization } = request.headers;
-  if (authorization?.startsWith('AWS4-') !== true) return undefined;
-  const accessKeyId = /Credential=([^/,\s]+)\//.exec(authorization)?.[1];
-  return accessKeyId === undefined ? {} : { accessKeyId };
+  return authorization?.startsWith('AWS4-') === true ? callerOf(request) : undefined;
 }
 
 function failure(error: unknown): ApiReply {

@@ -25,6 +25,8 @@ export interface HttpApiOptions {
   readonly domainName: string;
   readonly credentials: CredentialStore;
   readonly invoke: (functionName: string, event: unknown) => Promise<Invocation>;
+  /** Whether the account's quota and the throttle of the route have room for one more request. @default always */
+  readonly admit?: (routeKey: string) => boolean;
   /** @default the machine's time */
   readonly clock?: GatewayClock;
 }
@@ -37,6 +39,7 @@ const INTEGRATION_TIMEOUT_MS = 30_000;
 const NOT_FOUND = answer(404, 'Not Found');
 const FORBIDDEN = answer(403, 'Forbidden');
 const TOO_LARGE = answer(413, 'Request Entity Too Large');
+const TOO_MANY_REQUESTS = answer(429, 'Too Many Requests');
 const FAILED = answer(500, 'Internal Server Error');
 const UNAVAILABLE = answer(503, 'Service Unavailable');
 
@@ -78,6 +81,7 @@ export class HttpApi {
     if (match === undefined) return NOT_FOUND;
     const caller = this.#caller(request, parts, match);
     if (caller === 'refused') return FORBIDDEN;
+    if (this.#options.admit?.(match.route.key) === false) return TOO_MANY_REQUESTS;
     const event = httpEvent(request, parts, match, this.#context(requestId, caller));
     return this.#invoke(match.route.functionName, event);
   }
