@@ -143,12 +143,14 @@ async function deploy(options: StackOptions, port: Port, clock: StackClock): Pro
   const deployment = readDeployment(await readAssembly(await options.assembly), place);
   const { region, accountId } = deployment;
   const credentials = new CredentialStore();
-  const misfortune = new Misfortune({
+  const misfortune: Misfortune = new Misfortune({
     faults: options.faults,
     seed: options.seed,
     quotas: options.quotas,
     clock,
     log: options.log ?? (() => {}),
+    principal: (accessKeyId) => credentials.principal(accessKeyId),
+    kill: (instance) => functions.kill(instance),
   });
   const database = openDatabase(options.settings?.DYNAMODB_ENDPOINT, {
     ...options.dynamodb,
@@ -159,8 +161,9 @@ async function deploy(options: StackOptions, port: Port, clock: StackClock): Pro
     around: misfortune.dynamodb,
   });
   const queues = new Sqs({ queues: deployment.queues, clock, authorize: options.authorizeQueue });
-  const [functions] = await Promise.all([
+  const [functions]: [FunctionHost, unknown] = await Promise.all([
     FunctionHost.create(deployment, {
+      asyncDelivery: (name) => misfortune.delivery(name),
       ...options.host,
       log: options.log ?? (() => {}),
       credentials,

@@ -93,6 +93,11 @@ export class FaultEngine implements FaultControl {
     return this.#rules.postableDelayMs;
   }
 
+  /** Whether any function is to be killed at all. */
+  get kills(): boolean {
+    return this.#rules.kills.length > 0;
+  }
+
   replace(rules: FaultRules): void {
     this.#counts.clear();
     this.#apply(parseFaultRules(rules));

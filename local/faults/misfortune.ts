@@ -10,6 +10,7 @@ import type { StageThrottling } from '../template/deployment.ts';
 import type { Decision } from './decision.ts';
 import { dynamoDbFaults } from './dynamodb-faults.ts';
 import { type FaultControl, FaultEngine, type InjectedFault } from './engine.ts';
+import { Kills, type KillsOptions } from './kills.ts';
 import { type FaultRules, type ParsedRules, parseFaultRules } from './rules.ts';
 
 export interface MisfortuneOptions {
@@ -21,6 +22,8 @@ export interface MisfortuneOptions {
   readonly quotas: QuotaSettings | undefined;
   readonly clock: GatewayClock;
   readonly log: LogSink;
+  readonly principal: KillsOptions['principal'];
+  readonly kill: KillsOptions['kill'];
 }
 
 const MOST_SEEDS = 1_000_000;
@@ -34,6 +37,7 @@ export class Misfortune {
   readonly #options: MisfortuneOptions;
   readonly #engine: FaultEngine;
   readonly #account: AccountQuotas;
+  readonly #kills: Kills;
   #quotas: Quotas;
   #requota: (quotas: Quotas) => void = () => {};
 
@@ -51,6 +55,7 @@ export class Misfortune {
       injected: (fault) => this.#log(fault),
       replaced: (replaced) => this.#replaceQuotas(replaced),
     });
+    this.#kills = new Kills({ engine: this.#engine, principal: options.principal, kill: options.kill });
   }
 
   get control(): FaultControl {
@@ -67,8 +72,15 @@ export class Misfortune {
   }
 
   /** What goes wrong with the next call of a type; undefined: nothing. */
-  decide(callType: string, _caller: Caller): Decision | undefined {
-    return this.#engine.call(callType);
+  decide(callType: string, caller: Caller): Decision | undefined {
+    const kill = this.#kills.decide(caller);
+    const decision = this.#engine.call(callType);
+    return kill === undefined ? decision : { delayMs: decision?.delayMs ?? 0, fault: kill };
+  }
+
+  /** When an asynchronous event of a function is delivered: a delay in ms for each copy. */
+  delivery(functionName: string): readonly number[] {
+    return this.#engine.event(functionName);
   }
 
   get dynamodb(): Surround {
