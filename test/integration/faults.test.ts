@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { FaultRules } from '../../local/faults/rules.ts';
-import { heard, recorded, startTestStack, type TestStack, token } from '../support/stack.ts';
+import { recorded, startTestStack, type TestStack, token } from '../support/stack.ts';
 
 const FAULTS: FaultRules = {
   calls: {
@@ -23,7 +23,7 @@ const EVENTS = 40;
 let bus: TestStack;
 
 beforeAll(async () => {
-  bus = await startTestStack({ faults: FAULTS, seed: 20 });
+  bus = await startTestStack({ faults: FAULTS, seed: 20, host: { retryDelaysMs: [200, 400] } });
 });
 
 afterAll(() => bus.close());
@@ -37,8 +37,13 @@ describe('with faults everywhere', () => {
           reconnection: true,
           reconnectionDelay: 50,
           reconnectionDelayMax: 200,
+          timeout: 3_000,
         });
-        await heard(socket, 'connected');
+        let isConnected = false;
+        socket.on('connected', () => {
+          isConnected = true;
+        });
+        await expect.poll(() => isConnected, { timeout: 30_000 }).toBe(true);
         return socket;
       }),
     );
