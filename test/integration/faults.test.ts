@@ -56,6 +56,7 @@ describe('with faults everywhere', () => {
             socket.once('joined-group', () => resolve(true));
             socket.once('error', () => resolve(false));
             socket.once('disconnect', () => resolve(false));
+            setTimeout(() => resolve(false), 8_000).unref();
             socket.emit('join-group', { groupId: 5 });
           }),
       ),
