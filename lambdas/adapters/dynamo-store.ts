@@ -74,6 +74,8 @@ const PATIENCE_MS = 2_000;
 const FIRST_PAUSE_MS = 10;
 const LAST_PAUSE_MS = 250;
 const CONCURRENCY = 16;
+/** Enough to tell the few apart that open one socket at the same time. */
+const OPENER_BYTES = 6;
 /** A room noted by this instance is not noted again for this long. */
 const NOTE_MS = 10 * 60_000;
 const MOST_NOTES = 10_000;
@@ -189,16 +191,19 @@ export class DynamoStore implements Store {
     return refused === undefined ? 'refused' : namespaceRefusal(refused);
   }
 
+  /** The SDK repeats a call whose answer was lost; by its opener the row tells that it was this call that opened it. */
   openSocket(socket: SocketRef): Promise<boolean> {
     return this.#update({
       Key: socketKey(socket),
-      UpdateExpression: 'SET #state = :open, hooksDue = :true',
-      ConditionExpression: '#state = :pending AND #connection = :connection',
+      UpdateExpression: 'SET #state = :open, hooksDue = :true, opener = :opener',
+      ConditionExpression:
+        '#connection = :connection AND (#state = :pending OR (#state = :open AND opener = :opener))',
       ExpressionAttributeNames: { '#state': 'state', '#connection': 'connection' },
       ExpressionAttributeValues: {
         ':open': 'open',
         ':pending': 'pending',
         ':true': true,
+        ':opener': this.#random.bytes(OPENER_BYTES),
         ':connection': connectionBytes(socket.connectionId),
       },
     }).then((outcome) => outcome !== undefined);
@@ -570,17 +575,22 @@ export class DynamoStore implements Store {
     });
   }
 
-  /** Two transactions on one row refuse each other; that is retried with jitter for up to 2 s (design D5). */
+  /**
+   * Two transactions on one row refuse each other; that is retried with jitter for up to 2 s (design D5). So is a
+   * transaction for which there was no capacity: the SDK repeats throttled calls, but takes a cancelled one for final.
+   */
   async #patiently<T>(attempt: () => Promise<T>): Promise<T> {
     const deadline = this.#clock.now() + PATIENCE_MS;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
       try {
         return await attempt();
       } catch (error) {
-        if (!isConflict(error)) throw error;
+        if (!isPutOff(error)) throw error;
         const wait = pause * (0.5 + this.#random.float());
         if (this.#clock.now() + wait > deadline) {
-          throw new UnavailableError('rows stayed in conflict with other transactions', { cause: error });
+          throw new UnavailableError('rows stayed in conflict with other transactions, or had no capacity', {
+            cause: error,
+          });
         }
         await this.#clock.sleep(wait);
       }
@@ -602,10 +612,17 @@ function errorName(error: unknown): string | undefined {
   return error instanceof Error ? error.name : undefined;
 }
 
-function isConflict(error: unknown): boolean {
+/** Reasons of a cancelled transaction that pass by themselves (API reference, TransactWriteItems). */
+const PASSING: ReadonlySet<string | undefined> = new Set([
+  'TransactionConflict',
+  'ThrottlingError',
+  'ProvisionedThroughputExceeded',
+]);
+
+function isPutOff(error: unknown): boolean {
   if (errorName(error) === 'TransactionConflictException') return true;
   if (!(error instanceof TransactionCanceledException)) return false;
-  return (error.CancellationReasons ?? []).some(({ Code }) => Code === 'TransactionConflict');
+  return (error.CancellationReasons ?? []).some(({ Code }) => PASSING.has(Code));
 }
 
 function sameBytes(one: Uint8Array | undefined, other: Uint8Array): boolean {

@@ -89,6 +89,20 @@ export interface WebSocketApiDefinition {
   readonly routeSelectionExpression: string;
   /** Function names by route key. */
   readonly routes: ReadonlyMap<string, string>;
+  readonly throttling: StageThrottling;
+}
+
+/** Throttling settings of a stage; what is undefined is not set. 0 lets nothing through. */
+export interface Throttle {
+  readonly ratePerSecond?: number;
+  readonly burst?: number;
+}
+
+export interface StageThrottling {
+  /** `DefaultRouteSettings`: of every route, unless its own say otherwise. */
+  readonly all: Throttle;
+  /** `RouteSettings`, by route key. */
+  readonly route: ReadonlyMap<string, Throttle>;
 }
 
 export interface HttpRoute {
@@ -102,6 +116,7 @@ export interface HttpApiDefinition {
   readonly apiId: string;
   readonly stage: string;
   readonly routes: readonly HttpRoute[];
+  readonly throttling: StageThrottling;
 }
 
 /** A function that a rule invokes. */
