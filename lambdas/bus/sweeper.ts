@@ -131,7 +131,12 @@ export class Sweeper {
   async #applies(due: Due): Promise<boolean> {
     const { store } = this.#bus;
     const connection = await store.connection(due.connectionId);
-    if (connection === undefined || !connection.open) return false;
+    if (connection === undefined) return false;
+    if (!connection.open) {
+      // Only its slot brings the sweep back to a cleanup that was cut off; of one that never had a slot this does.
+      if (due.kind === 'namespace') await this.#lifecycle.disconnected(due.connectionId);
+      return false;
+    }
     switch (due.kind) {
       case 'recycle':
         return true;

@@ -355,6 +355,17 @@ describe('what is due', () => {
     expect(await left()).toEqual([]);
   });
 
+  test('repeats the cleanup of a connection that had no slot, since nothing else would', async () => {
+    const id = await client(1);
+    await at.store.leaveSlot(id, slotOf(id, INTERVAL));
+    await at.store.closeConnection(id, at.clock.now());
+    await sweepFor(2);
+    const { members } = await at.store.members({ kind: 'namespace', namespace: '/' }, 0, {});
+    const socket = (await at.store.connection(id))?.namespaces['/'] ?? '';
+    expect((await at.store.socket({ namespace: '/', id: socket }))?.state).toBe('closed');
+    expect(members).toEqual([]);
+  });
+
   test('in the very minute of a first sweep is not missed', async () => {
     const clock = new FakeClock();
     at = await world({ applications: [app], clock });
