@@ -161,7 +161,11 @@ const COMMANDS = {
 function essence(outcome: unknown): unknown {
   if (!(outcome instanceof Error)) {
     const { Item, Items, Attributes, Responses } = outcome as Record<string, unknown>;
-    return plain([Item, Items, Attributes, Responses]);
+    // BatchGetItem promises no order.
+    const responses = Object.values(Responses ?? {})
+      .flat()
+      .map((row) => JSON.stringify(plain(row)));
+    return plain([Item, Items, Attributes, responses.sort()]);
   }
   if (!('CancellationReasons' in outcome)) return outcome.name;
   const reasons = outcome.CancellationReasons as {
