@@ -72,7 +72,8 @@ class Simulation {
     const drawn = drawFaults(chance);
     const faults = options.faults === undefined ? drawn : { ...drawn, ...options.faults };
     this.#intervalMinutes = 1 + chance.below(4);
-    this.#timeoutMinutes = 1 + chance.below(2);
+    // With one minute a single tick that comes late already disconnects: the pings are a minute apart at best.
+    this.#timeoutMinutes = 2 + chance.below(2);
     const isTracked = !chance.hits(0.15);
     this.#trackPongs = options.trackPongs ?? isTracked;
     this.ground = new Ground(new Scheduler(), chance, faults, options.traced === true);
