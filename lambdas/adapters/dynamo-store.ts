@@ -145,6 +145,11 @@ export class DynamoStore implements Store {
     }).then((outcome) => outcome !== undefined);
   }
 
+  async inSlot(connectionId: string, slot: number): Promise<boolean> {
+    const group: Group = { kind: 'slot', slot };
+    return (await this.#get(memberKey(group, slotMemberId(connectionId), this.shards(group)))) !== undefined;
+  }
+
   async leaveSlot(connectionId: string, slot: number): Promise<void> {
     const group: Group = { kind: 'slot', slot };
     await this.#deleteIfNames(memberKey(group, slotMemberId(connectionId), this.shards(group)), connectionId);

@@ -124,6 +124,7 @@ export interface Store {
   joinSlot(connectionId: string, slot: number, connectedAt: Millis, seen: Millis): Promise<boolean>;
   /** Writes a pong down; false where the connection has no slot row. */
   touchSlot(connectionId: string, slot: number, seen: Millis): Promise<boolean>;
+  inSlot(connectionId: string, slot: number): Promise<boolean>;
   leaveSlot(connectionId: string, slot: number): Promise<void>;
   /** Marks the connection closed and returns it as it is then; undefined where there is none. */
   closeConnection(id: string, at: Millis): Promise<Connection | undefined>;
@@ -192,8 +193,8 @@ export type PostOutcome = 'ok' | 'gone' | 'throttled' | 'failed' | 'refused';
 /** The sockets' edge. */
 export interface Wire {
   post(connectionId: string, frame: string): Promise<PostOutcome>;
-  /** Cuts the connection; a gone one counts as done. Throws nothing. */
-  close(connectionId: string): Promise<void>;
+  /** Cuts the connection. False where it may still be there; a gone one counts as done. Throws nothing. */
+  close(connectionId: string): Promise<boolean>;
 }
 
 /** One stored value of an application. */
