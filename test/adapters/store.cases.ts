@@ -275,7 +275,7 @@ export function storeCases(make: (options: StoreFactoryOptions) => Promise<Store
         left: { [NAMESPACE]: clock.now() },
       });
       expect(await memberIds(whole)).toEqual([]);
-      clock.advance(16 * MINUTE);
+      clock.advance(136 * MINUTE);
       expect(await store.socket(socket)).toBeUndefined();
     });
 

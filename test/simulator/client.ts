@@ -191,7 +191,8 @@ export class Client {
       case 'ping':
         if (!this.#isOpen) {
           // The stock client closes at once; without a fault its open packet came first.
-          if (this.#ground.isFaultless) this.#ground.violation(`${this.name} was pinged before its open packet`);
+          if (this.#ground.isFaultless)
+            this.#ground.violation(`${this.name} was pinged before its open packet`);
           this.#giveUp('pinged before the open packet');
           return;
         }
