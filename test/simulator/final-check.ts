@@ -4,10 +4,11 @@ import { expired, readConnection, readMember, readSocket } from '../../lambdas/a
 import { slotOf } from '../../lambdas/bus/heartbeat.ts';
 import { ROOMS } from './app.ts';
 import type { Client } from './client.ts';
+import type { Row } from './expressions.ts';
 import type { Gateway } from './gateway.ts';
 import type { Ground } from './ground.ts';
 import { isMember } from './ledger.ts';
-import type { ModelTable, Row } from './table.ts';
+import type { ModelTable } from './table.ts';
 
 /** What may remain of anything is gone after this; a due row outlasts a sweep that was down for a day. */
 const LONGEST_REST_MS = 27 * 60 * 60_000;

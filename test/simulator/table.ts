@@ -4,21 +4,18 @@
  * each other. Rows are never changed in place.
  */
 import { TransactionCanceledException } from '@aws-sdk/client-dynamodb';
-
-export type Row = Readonly<Record<string, unknown>>;
+import { isMet, type Names, type Row, updated } from './expressions.ts';
 
 export interface Command {
   readonly constructor: { readonly name: string };
   readonly input: Record<string, unknown>;
 }
 
-interface Write {
+interface Write extends Names {
   readonly Key?: Row;
   readonly Item?: Row;
   readonly ConditionExpression?: string;
   readonly UpdateExpression?: string;
-  readonly ExpressionAttributeNames?: Readonly<Record<string, string>>;
-  readonly ExpressionAttributeValues?: Row;
   readonly ReturnValues?: string;
   readonly ReturnValuesOnConditionCheckFailure?: string;
 }
@@ -73,7 +70,7 @@ export class ModelTable {
   #write(kind: string, write: Write): { readonly before: Row | undefined; readonly after: Row | undefined } {
     const key = write.Key ?? write.Item ?? {};
     const before = this.#row(key);
-    if (!isMet(write, before ?? {}))
+    if (!isMet(write.ConditionExpression, before ?? {}, write))
       throw Object.assign(new Error('The conditional request failed'), {
         name: 'ConditionalCheckFailedException',
       });
@@ -82,7 +79,8 @@ export class ModelTable {
       this.#partitions.get(text(key.p))?.delete(text(key.s));
       return { before, after: undefined };
     }
-    const after = kind === 'Put' ? write.Item! : updated(write, before ?? write.Key!);
+    const after =
+      kind === 'Put' ? write.Item! : updated(write.UpdateExpression!, before ?? write.Key!, write);
     this.#set(after);
     return { before, after };
   }
@@ -114,7 +112,7 @@ export class ModelTable {
     const actions = items.map((item) => Object.entries(item)[0] as [string, Write]);
     const reasons = actions.map(([, write]) => {
       const row = this.#row(write.Key ?? write.Item ?? {}) ?? {};
-      if (isMet(write, row)) return { Code: 'None' };
+      if (isMet(write.ConditionExpression, row, write)) return { Code: 'None' };
       const wanted = write.ReturnValuesOnConditionCheckFailure === 'ALL_OLD' && Object.keys(row).length > 0;
       return { Code: 'ConditionalCheckFailed', ...(wanted ? { Item: attributes(row) } : {}) };
     });
@@ -145,68 +143,4 @@ function attributes(row: Row): Record<string, object> {
 function text(bytes: unknown): string {
   const { buffer, byteOffset, byteLength } = bytes as Uint8Array;
   return Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
-}
-
-function pathOf(write: Write, path: string): string[] {
-  return path
-    .split('.')
-    .map((part) => (part.startsWith('#') ? write.ExpressionAttributeNames![part]! : part));
-}
-
-function valueAt(row: Row, path: readonly string[]): unknown {
-  let value: unknown = row;
-  for (const part of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, part)) return undefined;
-    value = (value as Row)[part];
-  }
-  return value;
-}
-
-function isEqual(one: unknown, other: unknown): boolean {
-  if (one instanceof Uint8Array && other instanceof Uint8Array) return Buffer.compare(one, other) === 0;
-  return one === other;
-}
-
-function isMet(write: Write, row: Row): boolean {
-  if (write.ConditionExpression === undefined) return true;
-  return write.ConditionExpression.split(' AND ').every((term) => {
-    const [, test, path] = /^(attribute_exists|attribute_not_exists)\((.+)\)$/.exec(term) ?? [];
-    if (path !== undefined) {
-      return (valueAt(row, pathOf(write, path)) !== undefined) === (test === 'attribute_exists');
-    }
-    const [left = '', sign, right = ''] = term.split(' ');
-    const value = write.ExpressionAttributeValues?.[right];
-    if (sign === '=') return isEqual(valueAt(row, pathOf(write, left)), value);
-    const map = valueAt(row, pathOf(write, /^size\((.+)\)$/.exec(left)?.[1] ?? ''));
-    if (sign !== '<=') throw new Error(`the model does not understand ${term}`);
-    return map !== undefined && Object.keys(map as object).length <= (value as number);
-  });
-}
-
-function updated(write: Write, before: Row): Row {
-  const [, sets = '', removes = ''] =
-    /^(?:SET (.+?))?\s*(?:REMOVE (.+))?$/.exec(write.UpdateExpression!) ?? [];
-  let row = before;
-  for (const clause of sets.matchAll(/(\S+) = (?:if_not_exists\((\S+), (\S+)\)|([^\s,]+))/g)) {
-    const [, path = '', existing, fallback, direct] = clause;
-    const value = write.ExpressionAttributeValues?.[direct ?? fallback ?? ''];
-    const current = existing === undefined ? undefined : valueAt(before, pathOf(write, existing));
-    row = replaced(row, pathOf(write, path), current ?? value);
-  }
-  for (const path of removes.split(', '))
-    if (path !== '') row = replaced(row, pathOf(write, path), undefined);
-  return row;
-}
-
-/** The row with another value at a path, or none; everything else is shared with the row before. */
-function replaced(row: Row, path: readonly string[], value: unknown): Row {
-  const [first = '', ...rest] = path;
-  if (rest.length === 0 && value === undefined) {
-    const { [first]: _, ...others } = row;
-    return others;
-  }
-  if (rest.length === 0) return { ...row, [first]: value };
-  const inner = row[first];
-  if (typeof inner !== 'object' || inner === null) throw new Error(`no map at ${first} to write into`);
-  return { ...row, [first]: replaced(inner as Row, rest, value) };
 }
