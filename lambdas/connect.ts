@@ -1,4 +1,10 @@
-import { headerCredentials, keptHandshake, type OpeningRequest, refuseHandshake } from './bus/handshake.ts';
+import {
+  type EngineError,
+  headerCredentials,
+  keptHandshake,
+  type OpeningRequest,
+  refuseHandshake,
+} from './bus/handshake.ts';
 import { connectEventSchema, defined, lowerCased } from './wiring/events.ts';
 import { createServer } from './wiring/server.ts';
 
@@ -8,7 +14,7 @@ const server = createServer();
 export async function handler(
   event: unknown,
 ): Promise<{ statusCode: number; headers?: Record<string, string> }> {
-  const { bus, lifecycle, log } = server;
+  const { bus, log } = server;
   const { headers, queryStringParameters, requestContext } = connectEventSchema.parse(event);
   const { connectionId, connectedAt, requestId } = requestContext;
   log.forRequest({ requestId, connectionId });
@@ -18,20 +24,18 @@ export async function handler(
     address: requestContext.identity?.sourceIp ?? '',
     at: connectedAt,
   };
-  const refusal = refuseHandshake(bus, request);
-  if (refusal !== undefined) {
-    const { code, message, status } = refusal;
-    log.info('handshake refused', {
-      code,
-      reason: message,
-      origin: request.headers.origin,
-      EIO: request.query.EIO,
-    });
-    return { statusCode: status };
-  }
   try {
-    const credentials = await headerCredentials(bus, request);
-    await lifecycle.accept({ id: connectionId, connectedAt, handshake: keptHandshake(request), credentials });
+    const refusal = refuseHandshake(bus, request, 'websocket') ?? (await accepted(connectionId, request));
+    if (refusal !== undefined) {
+      const { code, message, status } = refusal;
+      log.info('handshake refused', {
+        code,
+        reason: message,
+        origin: request.headers.origin,
+        EIO: request.query.EIO,
+      });
+      return { statusCode: status };
+    }
   } catch (error) {
     log.error('a connection could not be opened', { error });
     return { statusCode: 500 };
@@ -41,4 +45,15 @@ export async function handler(
   return protocol === undefined
     ? { statusCode: 200 }
     : { statusCode: 200, headers: { 'Sec-WebSocket-Protocol': protocol } };
+}
+
+/** A new connection, or a WebSocket that wants to take over from long polling; or why it is neither. */
+async function accepted(connectionId: string, request: OpeningRequest): Promise<EngineError | undefined> {
+  const { bus, lifecycle, upgrades } = server;
+  const { sid } = request.query;
+  if (sid !== undefined) return upgrades.begin(connectionId, sid);
+  const credentials = await headerCredentials(bus, request);
+  const handshake = keptHandshake(request);
+  await lifecycle.accept({ id: connectionId, connectedAt: request.at, handshake, credentials });
+  return undefined;
 }

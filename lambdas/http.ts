@@ -1,11 +1,10 @@
 import type { RoutedResponse } from './bus/http-router.ts';
-import { answerEngineRequest, isEngineRequest } from './wiring/engine-http.ts';
 import { type HttpEvent, httpEventSchema, lowerCased } from './wiring/events.ts';
 import { createServer } from './wiring/server.ts';
 
 const server = createServer();
 
-/** HTTP beside the sockets: the applications' routes, and clients that begin with long polling. */
+/** HTTP beside the sockets: the applications' routes. */
 export async function handler(event: unknown): Promise<RoutedResponse> {
   const parsed = httpEventSchema.safeParse(event);
   if (!parsed.success) {
@@ -14,8 +13,6 @@ export async function handler(event: unknown): Promise<RoutedResponse> {
   }
   server.log.forRequest({ requestId: parsed.data.requestContext.requestId });
   try {
-    if (isEngineRequest(parsed.data, process.env.WS_PATH))
-      return answerEngineRequest(parsed.data, server.bus);
     return await server.router.handle(routed(parsed.data));
   } catch (error) {
     server.log.error('a request failed', { path: parsed.data.rawPath, error });

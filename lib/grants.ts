@@ -121,4 +121,13 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     invokes: [],
     forwards: false,
   },
+  /** Does what `message` does, for clients that poll, and opens their connections. */
+  poll: {
+    bus: TABLE,
+    apps: TABLE,
+    connections: ['POST', 'DELETE'],
+    secrets: SECRETS,
+    invokes: [],
+    forwards: true,
+  },
 };

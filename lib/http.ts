@@ -28,6 +28,7 @@ export interface HttpProps {
 export interface HttpHandlers {
   readonly http: IFunction;
   readonly publish: IFunction;
+  readonly poll: IFunction;
 }
 
 /** The HTTP API: the applications' routes for everybody, `POST /publish` for signed callers. */
@@ -71,14 +72,19 @@ export class Http extends Construct {
     return this.#rest;
   }
 
-  /** Routes `POST /publish` to signed callers only, and all else to the applications. */
-  addRoutes(handlers: HttpHandlers): void {
+  /** Routes `POST /publish` to signed callers only, the path of Engine.IO to `poll`, all else to the applications. */
+  addRoutes(handlers: HttpHandlers, wsPath: string): void {
     this.api.addRoutes({
       path: '/publish',
       methods: [HttpMethod.POST],
       integration: new HttpLambdaIntegration('Publish', handlers.publish),
       authorizer: new HttpIamAuthorizer(),
     });
+    const poll = new HttpLambdaIntegration('Poll', handlers.poll);
+    // A route key cannot end with a slash; the front door takes the client's away, and others may keep theirs.
+    for (const path of [wsPath, `${wsPath}/{proxy+}`]) {
+      this.api.addRoutes({ path, methods: [HttpMethod.ANY], integration: poll });
+    }
     // The applications' own routes check their own callers: a browser signs nothing.
     this.#rest = new HttpRoute(this, 'Rest', {
       httpApi: this.api,

@@ -24,6 +24,14 @@ export interface SocketBusProps {
   readonly pingTimeoutMinutes?: number;
   /** Whether pongs are written down; off saves a write each and reaps by failed posts only. @default true */
   readonly trackPongs?: boolean;
+  /**
+   * Transports that clients may use. A held poll costs about 400 times an idle WebSocket; `['websocket']` refuses it,
+   * and then every client has to set `transports: ['websocket']`.
+   * @default ['polling', 'websocket']
+   */
+  readonly transports?: readonly ('polling' | 'websocket')[];
+  /** Seconds a long-polling request waits for something to say, 1 to 25. @default 5 */
+  readonly pollHoldSeconds?: number;
   /** Browser origins allowed beside those the applications declare and the HTTP API's own; `*` for any. @default [] */
   readonly origins?: readonly string[];
   /** `token` wants a claimed id proven by a verified token, `trusted` believes it. @default 'token' */
@@ -83,7 +91,7 @@ export class SocketBus extends Construct implements Deployment {
       logRetention,
     });
     this.gateway.addRoutes(this.functions.byName);
-    this.http.addRoutes(this.functions.byName);
+    this.http.addRoutes(this.functions.byName, this.configuration.wsPath);
     this.events.addRules(this.functions.byName);
     this.heartbeat = new Heartbeat(this, 'Heartbeat', { sweep: this.functions.byName.sweep });
     acknowledgeFindings(this);
@@ -101,6 +109,8 @@ export class SocketBus extends Construct implements Deployment {
       PING_INTERVAL_MINUTES: String(settings.pingIntervalMinutes),
       PING_TIMEOUT_MINUTES: String(settings.pingTimeoutMinutes),
       TRACK_PONGS: String(settings.trackPongs),
+      TRANSPORTS: settings.transports.join(','),
+      POLL_HOLD_SECONDS: String(settings.pollHoldSeconds),
       SECRET_PREFIX: settings.secretPrefix,
       IDENTITY: settings.identity,
       JWT_ID_CLAIM: settings.jwtIdClaim,

@@ -1,6 +1,6 @@
 /** Whether a request may open a connection, and what is kept of it. Engine.IO's checks, in its order. */
 import type { Authentication } from './application.ts';
-import { appContext, type Bus } from './context.ts';
+import { appContext, type Bus, type Transport } from './context.ts';
 import type { Handshake, Json } from './ports.ts';
 
 /** Engine.IO's handshake errors (engine.io `lib/server.ts`, `Server.errors`). */
@@ -34,14 +34,15 @@ const KEPT_HEADERS = [
 ];
 const KEPT_QUERY = ['EIO', 'transport', 'b64'];
 
-/** The first reason to refuse a WebSocket handshake; undefined where there is none. */
+/** The first reason to refuse a handshake over a transport; undefined where there is none. */
 export function refuseHandshake(
   bus: Pick<Bus, 'registry' | 'config'>,
-  request: OpeningRequest,
+  request: Pick<OpeningRequest, 'headers' | 'query'>,
+  transport: Transport,
 ): EngineError | undefined {
-  if (request.query.transport !== 'websocket') return ENGINE_ERRORS.unknownTransport;
+  const offered = bus.config.transports.includes(transport);
+  if (request.query.transport !== transport || !offered) return ENGINE_ERRORS.unknownTransport;
   if (!originAllowed(bus, request.headers.origin)) return ENGINE_ERRORS.forbidden;
-  if (request.query.sid !== undefined) return ENGINE_ERRORS.unknownSid;
   if (request.query.EIO !== '4') return ENGINE_ERRORS.unsupportedVersion;
   return undefined;
 }

@@ -57,11 +57,50 @@ export function decodeSocketPacket(text: string): SocketPacket {
       'binary attachments from a client are not supported over WebSocket',
     );
   }
+  return socketPacket(packet);
+}
+
+/** Puts the packets of one long-polling request together: there a packet's attachments come right after it. */
+export class PacketAssembler {
+  readonly #decoder = new Decoder();
+  #decoded: Packet | undefined;
+  #incomplete = false;
+
+  constructor() {
+    this.#decoder.on('decoded', (packet: Packet) => {
+      this.#decoded = packet;
+    });
+  }
+
+  /**
+   * The packet that this part makes complete.
+   * @throws ProtocolError for junk, an attachment nothing announced, and text where an attachment is due.
+   */
+  add(part: string | Uint8Array): SocketPacket | undefined {
+    this.#decoded = undefined;
+    try {
+      this.#decoder.add(typeof part === 'string' ? part : Buffer.from(part));
+    } catch (cause) {
+      throw new ProtocolError('parse error', 'the message is not a Socket.IO packet', { cause });
+    }
+    const packet: Packet | undefined = this.#decoded;
+    this.#incomplete = packet === undefined;
+    return packet === undefined ? undefined : socketPacket(packet);
+  }
+
+  /** @throws ProtocolError where an attachment is still due: it would come with a request of its own */
+  end(): void {
+    if (!this.#incomplete) return;
+    throw new ProtocolError('parse error', 'a packet and its attachments must fit one long-polling request');
+  }
+}
+
+function socketPacket({ type, nsp: namespace, id, data }: Packet): SocketPacket {
   return {
-    type: packet.type,
-    namespace: packet.nsp,
-    ...(packet.id === undefined ? {} : { id: packet.id }),
-    ...(packet.data === undefined ? {} : { data: packet.data }),
+    type,
+    namespace,
+    ...(id === undefined ? {} : { id }),
+    ...(data === undefined ? {} : { data }),
   };
 }
 

@@ -19,6 +19,8 @@ const busWith = (origins: readonly string[] = []) => ({
     pingIntervalMinutes: 4,
     pingTimeoutMinutes: 2,
     trackPongs: true,
+    transports: ['polling', 'websocket'] as const,
+    pollHoldMs: 5_000,
     identityMode: 'token' as const,
     origins,
     settings: {},
@@ -34,16 +36,16 @@ const GOOD = { EIO: '4', transport: 'websocket' };
 
 describe('a request to open a connection', () => {
   test('with version and transport is let in, with an allowed origin or without any', () => {
-    expect(refuseHandshake(busWith(), request(GOOD))).toBeUndefined();
-    expect(refuseHandshake(busWith(), request(GOOD, { origin: 'https://app.example' }))).toBeUndefined();
+    expect(refuseHandshake(busWith(), request(GOOD), 'websocket')).toBeUndefined();
+    expect(
+      refuseHandshake(busWith(), request(GOOD, { origin: 'https://app.example' }), 'websocket'),
+    ).toBeUndefined();
   });
 
   test.each([
     [0, 400, 'polling', { EIO: '4', transport: 'polling' }, {}],
     [0, 400, 'no transport', { EIO: '4' }, {}],
     [0, 400, 'a transport that only every object has', { EIO: '4', transport: 'constructor' }, {}],
-    [1, 400, 'a session id', { ...GOOD, sid: 'x' }, {}],
-    [1, 400, 'an empty session id', { ...GOOD, sid: '' }, {}],
     [4, 403, 'a foreign origin', GOOD, { origin: 'https://evil.example' }],
     [
       4,
@@ -56,7 +58,7 @@ describe('a request to open a connection', () => {
     [5, 400, 'no version', { transport: 'websocket' }, {}],
     [5, 400, 'a version that is no number', { ...GOOD, EIO: '4.0' }, {}],
   ])("is refused with Engine.IO's code %i and status %i for %s", (code, status, _, query, headers) => {
-    expect(refuseHandshake(busWith(), request(query as never, headers as never))).toMatchObject({
+    expect(refuseHandshake(busWith(), request(query as never, headers as never), 'websocket')).toMatchObject({
       code,
       status,
     });
