@@ -64,9 +64,7 @@ const ownOrigins = list.check(
 const notTransports = () => `must be a comma list of ${TRANSPORTS.join(' and ')}`;
 const transports = z.pipe(
   list,
-  z
-    .array(z.enum(TRANSPORTS, { error: notTransports }))
-    .check(z.minLength(1, { error: notTransports })),
+  z.array(z.enum(TRANSPORTS, { error: notTransports })).check(z.minLength(1, { error: notTransports })),
 );
 
 /** An application is named (built-in) or given by the path of its module. */
@@ -135,6 +133,8 @@ function configurationSchema(directory: string) {
     storeCors: z.optional(ownOrigins),
     /** Browser origins of `marketplace`, which cannot be deployed without. */
     clientOrigin: z.optional(ownOrigins),
+    /** Whether there is one origin for everything, a CloudFront distribution. */
+    frontDoor: z._default(flag, true),
     /** Path of the front door, without the slash that clients add. */
     wsPath: z._default(
       z.pipe(
@@ -178,6 +178,7 @@ export const ENVIRONMENT_NAMES: { readonly [S in SettingName]: string } = {
   frontendUrl: 'FRONTEND_URL',
   storeCors: 'STORE_CORS',
   clientOrigin: 'CLIENT_ORIGIN',
+  frontDoor: 'FRONT_DOOR',
   wsPath: 'WS_PATH',
   debug: 'DEBUG',
   logRetentionDays: 'LOG_RETENTION_DAYS',

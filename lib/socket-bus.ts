@@ -6,6 +6,7 @@ import { acknowledgeFindings, type Deployment } from './acknowledgements.ts';
 import type { Bundles } from './bundles.ts';
 import { type Configuration, completeConfiguration } from './config.ts';
 import { Events } from './events.ts';
+import { FrontDoor, type FrontDoorOptions } from './front-door.ts';
 import { Functions } from './functions.ts';
 import { Gateway } from './gateway.ts';
 import { secretsOf } from './grants.ts';
@@ -46,6 +47,12 @@ export interface SocketBusProps {
   readonly storeCors?: readonly string[] | undefined;
   /** Browser origins of `marketplace`, required where it is among the applications. @default - none */
   readonly clientOrigin?: readonly string[] | undefined;
+  /**
+   * One origin for everything, with which the default options of a client work: a CloudFront distribution. `false`
+   * leaves it out; clients then dial the two APIs by their own names.
+   * @default true
+   */
+  readonly frontDoor?: boolean | FrontDoorOptions;
   /** Path of the front door. @default '/socket.io' */
   readonly wsPath?: string;
   /** Log at level DEBUG. @default false */
@@ -67,18 +74,33 @@ export class SocketBus extends Construct implements Deployment {
   readonly store: Store;
   readonly gateway: Gateway;
   readonly http: Http;
+  /** Undefined where there is none. */
+  readonly frontDoor: FrontDoor | undefined;
   readonly events: Events;
   readonly functions: Functions;
   readonly heartbeat: Heartbeat;
 
   constructor(scope: Construct, id: string, props: SocketBusProps) {
     super(scope, id);
-    const { bundles, throttle, ...settings } = props;
-    this.configuration = completeConfiguration({ ...settings, apps: bundles.apps });
-    const { stage, secretPrefix, logRetentionDays: logRetention } = this.configuration;
+    const { bundles, throttle, frontDoor, ...settings } = props;
+    const door = typeof frontDoor === 'object' ? frontDoor : {};
+    this.configuration = completeConfiguration({
+      ...settings,
+      frontDoor: typeof frontDoor === 'object' ? true : frontDoor,
+      apps: bundles.apps,
+    });
+    const { stage, secretPrefix, logRetentionDays: logRetention, wsPath } = this.configuration;
     this.store = new Store(this, 'Store');
-    this.gateway = new Gateway(this, 'Gateway', { stageName: stage, ...(throttle && { throttle }) });
+    this.gateway = new Gateway(this, 'Gateway', {
+      stageName: stage,
+      apiKeyRequired: door.apiKey ?? false,
+      ...(throttle && { throttle }),
+    });
     this.http = new Http(this, 'Http', { logRetention });
+    if (this.configuration.frontDoor) {
+      const { gateway, http } = this;
+      this.frontDoor = new FrontDoor(this, 'FrontDoor', { ...door, gateway, http, wsPath });
+    }
     this.events = new Events(this, 'Events');
     this.functions = new Functions(this, 'Functions', {
       code: Code.fromAsset(bundles.directory),
@@ -91,7 +113,7 @@ export class SocketBus extends Construct implements Deployment {
       logRetention,
     });
     this.gateway.addRoutes(this.functions.byName);
-    this.http.addRoutes(this.functions.byName, this.configuration.wsPath);
+    this.http.addRoutes(this.functions.byName, wsPath);
     this.events.addRules(this.functions.byName);
     this.heartbeat = new Heartbeat(this, 'Heartbeat', { sweep: this.functions.byName.sweep });
     acknowledgeFindings(this);
@@ -105,7 +127,9 @@ export class SocketBus extends Construct implements Deployment {
       CALLBACK_URL: this.gateway.callbackUrl,
       APPS: settings.apps.join(','),
       // A page served by the HTTP API itself is at home; on a laptop that is the local stack's own page.
-      ORIGINS: [...settings.origins, this.http.url].join(','),
+      ORIGINS: [...settings.origins, this.http.url, ...(this.frontDoor ? [this.frontDoor.url] : [])].join(
+        ',',
+      ),
       PING_INTERVAL_MINUTES: String(settings.pingIntervalMinutes),
       PING_TIMEOUT_MINUTES: String(settings.pingTimeoutMinutes),
       TRACK_PONGS: String(settings.trackPongs),

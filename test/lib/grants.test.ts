@@ -77,6 +77,16 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
     'secret socketbus/JWT_SECRET': SECRET,
     'secret socketbus/CLOUD_API_KEY': SECRET,
   },
+  poll: {
+    'own logs': LOGS,
+    bus: TABLE,
+    apps: TABLE,
+    'POST connections': CONNECTIONS,
+    'DELETE connections': CONNECTIONS,
+    'secret socketbus/JWT_SECRET': SECRET,
+    'secret socketbus/CLOUD_API_KEY': SECRET,
+    'event bus': ['events:PutEvents'],
+  },
 };
 
 let deployed: TemplateJson;
