@@ -58,9 +58,12 @@ const APPS: readonly TableAction[] = ['GetItem', 'Query', 'PutItem', 'DeleteItem
 const SECRETS: readonly SecretName[] = ['JWT_SECRET', 'CLOUD_API_KEY'];
 
 export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
-  /** Writes the connection, verifies a header's token, starts `open`. A machine's key comes later, with CONNECT. */
+  /**
+   * Writes the connection, or notes a WebSocket that wants to take over; verifies a header's token, starts `open`. A
+   * machine's key comes later, with CONNECT.
+   */
   connect: {
-    bus: ['PutItem'],
+    bus: ['PutItem', 'UpdateItem'],
     apps: [],
     connections: [],
     secrets: ['JWT_SECRET'],
@@ -76,9 +79,9 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     invokes: [],
     forwards: false,
   },
-  /** Runs the protocol and the applications' handlers, and forwards what they mark. */
+  /** Runs the protocol and the applications' handlers, forwards what they mark, lets WebSockets take over. */
   message: {
-    bus: BUS,
+    bus: [...BUS, 'ConditionCheckItem'],
     apps: APPS,
     connections: ['POST', 'DELETE'],
     secrets: SECRETS,
@@ -123,8 +126,8 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
   },
   /** Does what `message` does, for clients that poll, and opens their connections. */
   poll: {
-    bus: TABLE,
-    apps: TABLE,
+    bus: [...BUS, 'ConditionCheckItem'],
+    apps: APPS,
     connections: ['POST', 'DELETE'],
     secrets: SECRETS,
     invokes: [],
