@@ -41,11 +41,13 @@ test('two hours of 200 clients: each is recycled or cut, comes back and hears; n
   clients[0]!.emit('watch-episode', { groupId: 'g0', seriesId: 's', episodeId: 'e' });
   await Promise.all(told);
   for (const client of clients) client.disconnect();
-  await expect.poll(() => alive(bus.stack), { timeout: 15_000 }).toEqual({
-    connections: 0,
-    sockets: 0,
-    memberships: 0,
-    slots: 0,
-  });
+  await expect
+    .poll(() => alive(bus.stack), { timeout: 15_000 })
+    .toEqual({
+      connections: 0,
+      sockets: 0,
+      memberships: 0,
+      slots: 0,
+    });
   await bus.close();
 });
