@@ -14,8 +14,11 @@ import { errorName, Patience, type Reasons, refusalOf } from './patience.ts';
 import { endedProbe, linkedTo, linkRow, readPollSession } from './poll-rows.ts';
 import { closedEnd, expired, type Row } from './rows.ts';
 
-/** An item may have 400 KB (DynamoDB quotas page); the rest of the row and list overhead need little. */
-const MOST_BYTES = 380_000;
+/**
+ * An item may have 400 KB (DynamoDB quotas page). What the client has sent of a packet that is not whole has up to 32;
+ * the rest of the row and list overhead need little.
+ */
+const MOST_BYTES = 340_000;
 /** What a list element costs beside its bytes, more or less. */
 const ELEMENT_BYTES = 8;
 /** Writes that are remembered, so that one that is sent twice is seen to be the same. */
@@ -166,12 +169,13 @@ export class DynamoOutbox implements Outbox {
     return met.send === lease ? readPollSession(met) : 'overlap';
   }
 
-  async endSend(id: string, lease: string): Promise<void> {
+  async endSend(id: string, lease: string, partial: readonly string[]): Promise<void> {
+    const keeps = partial.length > 0;
     await this.#update({
       Key: pollKey(id),
-      UpdateExpression: 'REMOVE send, sendUntil',
+      UpdateExpression: keeps ? 'SET part = :part REMOVE send, sendUntil' : 'REMOVE send, sendUntil, part',
       ConditionExpression: 'send = :lease',
-      ExpressionAttributeValues: { ':lease': lease },
+      ExpressionAttributeValues: { ':lease': lease, ...(keeps ? { ':part': partial } : {}) },
     });
   }
 

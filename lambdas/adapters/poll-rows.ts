@@ -32,6 +32,7 @@ export function readPollSession(row: Row): PollSession {
     frames: row.frames as string[],
     answered: row.answered as number,
     appended: row.appended as number,
+    partial: (row.part ?? []) as string[],
     told: row.told === true,
   };
 }

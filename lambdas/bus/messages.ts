@@ -8,7 +8,7 @@ import {
   type SocketPacket,
 } from '../protocol/socket-packet.ts';
 import type { Acknowledgement, Application, ClientEvent } from './application.ts';
-import { appContext, type Bus } from './context.ts';
+import { appContext, type Bus, MAX_FRAME_BYTES } from './context.ts';
 import { deliver } from './delivery.ts';
 import { asBusError, BusError } from './errors.ts';
 import { slotOf } from './heartbeat.ts';
@@ -45,21 +45,33 @@ export class Messages {
     }
   }
 
-  /** Handles the frames of one request of a client that polls, one after the other. Resolves always. */
-  async handleAll(connectionId: string, frames: readonly string[]): Promise<void> {
+  /**
+   * Handles the frames of one request of a client that polls, one after the other. Resolves always, to the frames of a
+   * packet whose attachments are to come: they belong before those of the next request.
+   */
+  async handleAll(connectionId: string, frames: readonly string[]): Promise<readonly string[]> {
     const assembler = new PacketAssembler();
+    let parts: string[] = [];
     try {
       for (const frame of frames) {
         const packet = decodeEnginePacket(frame);
         if (packet.type === 'message' || packet.type === 'binary') {
           const whole = assembler.add(packet.data);
+          parts = assembler.incomplete ? [...parts, frame] : [];
           if (whole !== undefined) await this.#message(connectionId, whole);
         } else await this.#dispatch(connectionId, frame);
       }
-      assembler.end();
+      if (parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0) > MAX_FRAME_BYTES) {
+        throw new ProtocolError(
+          'parse error',
+          `a packet and its attachments have more than ${MAX_FRAME_BYTES} bytes`,
+        );
+      }
+      return parts;
     } catch (error) {
       if (error instanceof ProtocolError) await this.#violation(connectionId, error);
       else this.#bus.log.error('a frame could not be handled', { connectionId, error });
+      return [];
     }
   }
 

@@ -165,24 +165,25 @@ export class Polling {
     const begun = await outbox.beginSend(id, { lease, until: clock.now() + SEND_MS + LEASE_MARGIN_MS });
     if (begun === 'unknown') return refused(ENGINE_ERRORS.unknownSid);
     if (begun === 'overlap') return this.#overlap(id);
+    let partial: readonly string[] = [];
     try {
       if (begun.address !== undefined) return refused(ENGINE_ERRORS.badRequest);
       if (!begun.open) return refused(ENGINE_ERRORS.unknownSid);
-      return await this.#packets(id, request.body ?? '');
+      partial = await this.#packets(id, [...begun.partial, ...decodePayload(request.body ?? '')]);
+      return text(200, 'ok', 'text/html');
     } finally {
-      await outbox.endSend(id, lease);
+      await outbox.endSend(id, lease, partial);
     }
   }
 
-  async #packets(id: string, body: string): Promise<PollAnswer> {
-    const received = decodePayload(body);
+  /** @returns the frames of a packet that is not whole yet */
+  async #packets(id: string, received: readonly string[]): Promise<readonly string[]> {
     const end = received.indexOf(CLOSE_FRAME);
-    await this.#messages.handleAll(id, end < 0 ? received : received.slice(0, end));
-    if (end >= 0) {
-      await this.#bus.outbox.close(id, true);
-      await this.#lifecycle.disconnected(id);
-    }
-    return text(200, 'ok', 'text/html');
+    if (end < 0) return this.#messages.handleAll(id, received);
+    await this.#messages.handleAll(id, received.slice(0, end));
+    await this.#bus.outbox.close(id, true);
+    await this.#lifecycle.disconnected(id);
+    return [];
   }
 
   /** Two requests of one kind at a time: the client is broken, or it is two. */

@@ -221,6 +221,8 @@ export interface PollSession {
   readonly answered: number;
   /** How many were ever put in. */
   readonly appended: number;
+  /** Frames that the client has sent of a packet that is not whole yet. */
+  readonly partial: readonly string[];
   /** The client knows that it is over. */
   readonly told: boolean;
 }
@@ -258,7 +260,8 @@ export interface Outbox {
     id: string,
     send: { readonly lease: string; readonly until: Millis },
   ): Promise<PollSession | 'overlap' | 'unknown'>;
-  endSend(id: string, lease: string): Promise<void>;
+  /** @param partial frames to keep for the next request */
+  endSend(id: string, lease: string, partial: readonly string[]): Promise<void>;
   /** Nothing goes in any more; what is in is still fetched. `told`: the client knows already. */
   close(id: string, told?: boolean): Promise<PollSession | undefined>;
   /** A WebSocket wants to take over; `taken` where another one is at it. */

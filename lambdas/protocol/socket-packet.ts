@@ -60,7 +60,10 @@ export function decodeSocketPacket(text: string): SocketPacket {
   return socketPacket(packet);
 }
 
-/** Puts the packets of one long-polling request together: there a packet's attachments come right after it. */
+/**
+ * Puts packets together from parts in their order. A client that polls sends a packet's attachments right after it, but
+ * mostly in the next request: it begins one as soon as it has the packet.
+ */
 export class PacketAssembler {
   readonly #decoder = new Decoder();
   #decoded: Packet | undefined;
@@ -70,6 +73,11 @@ export class PacketAssembler {
     this.#decoder.on('decoded', (packet: Packet) => {
       this.#decoded = packet;
     });
+  }
+
+  /** Whether an attachment is due. */
+  get incomplete(): boolean {
+    return this.#incomplete;
   }
 
   /**
@@ -86,12 +94,6 @@ export class PacketAssembler {
     const packet: Packet | undefined = this.#decoded;
     this.#incomplete = packet === undefined;
     return packet === undefined ? undefined : socketPacket(packet);
-  }
-
-  /** @throws ProtocolError where an attachment is still due: it would come with a request of its own */
-  end(): void {
-    if (!this.#incomplete) return;
-    throw new ProtocolError('parse error', 'a packet and its attachments must fit one long-polling request');
   }
 }
 

@@ -140,6 +140,31 @@ describe('a client that polls', () => {
     expect(await poller.frames()).toEqual(['451-["echo",{"_placeholder":true,"num":0}]', 'bAQID']);
   });
 
+  test('sends binary values in requests after that of their packet, as the stock client does', async () => {
+    const poller = await connected();
+    await poller.post('451-["bytes",{"_placeholder":true,"num":0}]');
+    await poller.post('3');
+    await poller.post('bAQID', '451-["bytes",{"_placeholder":true,"num":0}]');
+    await poller.post('bBAUG');
+    expect(await poller.frames()).toEqual([
+      '451-["echo",{"_placeholder":true,"num":0}]',
+      'bAQID',
+      '451-["echo",{"_placeholder":true,"num":0}]',
+      'bBAUG',
+    ]);
+  });
+
+  test.each([
+    ['text where an attachment is due', ['42["say",{}]']],
+    ['more attachments than a frame has room for', [`b${'A'.repeat(20_000)}`, `b${'A'.repeat(20_000)}`]],
+  ])('is closed for %s', async (_what, requests) => {
+    const poller = await connected();
+    await poller.post('453-["bytes",{"_placeholder":true,"num":0}]');
+    for (const frame of requests) await poller.post(frame);
+    const { pollingId } = await import('../../lambdas/bus/names.ts');
+    expect(await at.store.connection(pollingId(poller.sid))).toMatchObject({ open: false });
+  });
+
   test('is closed by two requests of one kind at a time; the first is told', async () => {
     const poller = await connected();
     const session = { lease: 'another', mark: 'x', until: at.clock.now() + 1_000 };
