@@ -1,4 +1,5 @@
 import {
+  clientAddress,
   type EngineError,
   headerCredentials,
   keptHandshake,
@@ -14,14 +15,16 @@ const server = createServer();
 export async function handler(
   event: unknown,
 ): Promise<{ statusCode: number; headers?: Record<string, string> }> {
-  const { bus, log } = server;
+  const { bus, log, trustForwarded } = server;
   const { headers, queryStringParameters, requestContext } = connectEventSchema.parse(event);
   const { connectionId, connectedAt, requestId } = requestContext;
   log.forRequest({ requestId, connectionId });
+  const lower = lowerCased(headers);
+  const { sourceIp = '' } = requestContext.identity ?? {};
   const request: OpeningRequest = {
-    headers: lowerCased(headers),
+    headers: lower,
     query: defined(queryStringParameters),
-    address: requestContext.identity?.sourceIp ?? '',
+    address: clientAddress(lower['x-forwarded-for'], sourceIp, trustForwarded),
     at: connectedAt,
   };
   try {

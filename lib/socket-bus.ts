@@ -116,6 +116,11 @@ export class SocketBus extends Construct implements Deployment {
     this.http.addRoutes(this.functions.byName, wsPath);
     this.events.addRules(this.functions.byName);
     this.heartbeat = new Heartbeat(this, 'Heartbeat', { sweep: this.functions.byName.sweep });
+    if (this.frontDoor?.key) {
+      // Of the functions only `connect` is behind the key: an HTTP API knows none, so `poll` can be reached around it.
+      const name = 'TRUST_FORWARDED' satisfies keyof EnvironmentVariables;
+      this.functions.byName.connect.addEnvironment(name, 'true');
+    }
     acknowledgeFindings(this);
   }
 

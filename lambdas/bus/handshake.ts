@@ -1,4 +1,5 @@
 /** Whether a request may open a connection, and what is kept of it. Engine.IO's checks, in its order. */
+import { isIP } from 'node:net';
 import type { Authentication } from './application.ts';
 import { appContext, type Bus, type Transport } from './context.ts';
 import type { Handshake, Json } from './ports.ts';
@@ -63,6 +64,21 @@ export function keptHandshake(request: OpeningRequest): Handshake {
     xdomain: request.headers.origin !== undefined,
     issued: request.at,
   };
+}
+
+/**
+ * The address of a client behind the front door. CloudFront appends that of its viewer to `X-Forwarded-For`, and API
+ * Gateway that of CloudFront (CloudFront developer guide, "X-Forwarded-For"; that API Gateway appends as well is
+ * inferred from its events). So the client's is the last but one, and all to the left of it is what the client wrote.
+ * Where an entry is missing or is no address, the address of the connection, which is CloudFront's, is all there is.
+ *
+ * @param trusted whether the request must have come through the front door; without it the header proves nothing
+ */
+export function clientAddress(forwardedFor: string | undefined, sourceIp: string, trusted: boolean): string {
+  if (!trusted) return sourceIp;
+  const entries = (forwardedFor ?? '').split(',').map((entry) => entry.trim());
+  const [viewer = '', edge] = entries.slice(-2);
+  return entries.length > 1 && edge === sourceIp && isIP(viewer) > 0 ? viewer : sourceIp;
 }
 
 /** What each application makes of the headers, which only the opening request carries. */

@@ -56,6 +56,11 @@ export const environmentSchema = z.object({
   CLIENT_ORIGIN: z.optional(z.string()),
   /** Path of the Engine.IO endpoint at the front door, `/socket.io` where it is not given. */
   WS_PATH: z.optional(z.string()),
+  /**
+   * Whether every request came through the front door, so that what it wrote into `X-Forwarded-For` is true: only where
+   * nobody can get around it.
+   */
+  TRUST_FORWARDED: z.optional(z.enum(['true', 'false'])),
   POWERTOOLS_LOG_LEVEL: z.enum(LOG_LEVELS),
   POWERTOOLS_SERVICE_NAME: text,
 });

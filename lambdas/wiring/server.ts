@@ -35,6 +35,8 @@ export interface Server {
   readonly publisher: Publisher;
   readonly sweeper: Sweeper;
   readonly router: HttpRouter;
+  /** Whether the front door's `X-Forwarded-For` is believed. */
+  readonly trustForwarded: boolean;
 }
 
 /** @throws EnvironmentError, ApplicationError: a deployment that cannot work fails at its first invocation. */
@@ -84,6 +86,7 @@ export function createServer(): Server {
     publisher: new Publisher(bus, lifecycle),
     sweeper: new Sweeper(bus, lifecycle),
     router: new HttpRouter(bus, lifecycle),
+    trustForwarded: environment.TRUST_FORWARDED === 'true',
   };
 }
 

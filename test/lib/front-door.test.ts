@@ -154,6 +154,14 @@ describe('the key of the WebSocket API', () => {
     expect(JSON.stringify(template.toJSON())).not.toMatch(/x-api-key|TRUST_FORWARDED/);
   });
 
+  it('makes the header of the front door believable to connect, and to nobody else', () => {
+    const template = deployed({ frontDoor: { apiKey: true } });
+    const trusting = Object.values(template.findResources('AWS::Lambda::Function'))
+      .filter(({ Properties }) => Properties.Environment.Variables.TRUST_FORWARDED !== undefined)
+      .map(({ Properties }) => Properties.Handler);
+    expect(trusting).toEqual(['connect.handler']);
+  });
+
   it('is generated, known to both sides by reference only, and wanted of every upgrade', () => {
     const template = deployed({ frontDoor: { apiKey: true }, stage: 'beta' });
     const [secret] = Object.keys(template.findResources('AWS::SecretsManager::Secret'));
