@@ -103,3 +103,30 @@ describe('the end', () => {
       });
   });
 });
+
+describe('without a front door', () => {
+  test('the stock client is told where its transports live', { timeout: 60_000 }, async () => {
+    const settings = { APPS: APP, IDENTITY: 'trusted', FRONT_DOOR: 'false', POLL_HOLD_SECONDS: '1' };
+    const apart = await startTestStack({ assembly: synthesise(settings) });
+    try {
+      const { deployment, origin } = apart.stack;
+      expect(deployment.frontDoor).toBeUndefined();
+      const { hostname, pathname } = new URL(deployment.outputs.get('WebSocketUrl') ?? '');
+      const socket = io(deployment.outputs.get('HttpUrl') ?? '', {
+        forceNew: true,
+        // A route of an HTTP API cannot end with a slash.
+        addTrailingSlash: false,
+        transportOptions: { websocket: { hostname, path: pathname } },
+      });
+      sockets.push(socket);
+      await heard(socket, 'connect');
+      await expect.poll(() => transportOf(socket), { timeout: 5_000 }).toBe('websocket');
+      expect(await socket.emitWithAck('join', { room: 'apart' })).toMatchObject({ ok: true });
+      const direct = await fetch(`${origin}/socket.io/?EIO=4&transport=websocket`);
+      expect(direct.status).not.toBe(426);
+      socket.disconnect();
+    } finally {
+      await apart.close();
+    }
+  });
+});
