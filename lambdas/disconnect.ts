@@ -1,22 +1,5 @@
-import { disconnectEventSchema } from './wiring/events.ts';
+import { disconnectHandler } from './handlers/disconnect.ts';
 import { createServer } from './wiring/server.ts';
 
-const server = createServer();
-
 /** `$disconnect`: cleans up. What it leaves undone, or was never called for, the sweep repeats. */
-export async function handler(event: unknown): Promise<{ statusCode: number }> {
-  const parsed = disconnectEventSchema.safeParse(event);
-  if (!parsed.success) {
-    server.log.error('not a disconnect event of API Gateway', { issues: parsed.error.issues });
-    return { statusCode: 200 };
-  }
-  const { connectionId, requestId, disconnectStatusCode, disconnectReason } = parsed.data.requestContext;
-  server.log.forRequest({ requestId, connectionId });
-  server.log.debug('disconnected', { status: disconnectStatusCode, reason: disconnectReason });
-  try {
-    await server.lifecycle.disconnected(connectionId);
-  } catch (error) {
-    server.log.error('a connection could not be cleaned up; the sweep will repeat it', { error });
-  }
-  return { statusCode: 200 };
-}
+export const handler = disconnectHandler(createServer());

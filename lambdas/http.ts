@@ -1,38 +1,5 @@
-import type { RoutedResponse } from './bus/http-router.ts';
-import { type HttpEvent, httpEventSchema, lowerCased } from './wiring/events.ts';
+import { httpHandler } from './handlers/http.ts';
 import { createServer } from './wiring/server.ts';
 
-const server = createServer();
-
 /** HTTP beside the sockets: the applications' routes. */
-export async function handler(event: unknown): Promise<RoutedResponse> {
-  const parsed = httpEventSchema.safeParse(event);
-  if (!parsed.success) {
-    server.log.error('not an HTTP event of API Gateway', { issues: parsed.error.issues });
-    return failure();
-  }
-  server.log.forRequest({ requestId: parsed.data.requestContext.requestId });
-  try {
-    return await server.router.handle(routed(parsed.data));
-  } catch (error) {
-    server.log.error('a request failed', { path: parsed.data.rawPath, error });
-    return failure();
-  }
-}
-
-function routed(event: HttpEvent) {
-  const { http } = event.requestContext;
-  return {
-    method: http.method,
-    path: event.rawPath,
-    headers: lowerCased(event.headers),
-    query: Object.fromEntries(new URLSearchParams(event.rawQueryString)),
-    body: event.isBase64Encoded ? Buffer.from(event.body ?? '', 'base64').toString('utf8') : event.body,
-    address: http.sourceIp ?? '',
-  };
-}
-
-function failure(): RoutedResponse {
-  const body = { error: { code: 'internal', message: 'internal error' } };
-  return { statusCode: 500, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
-}
+export const handler = httpHandler(createServer());

@@ -1,19 +1,5 @@
-import { beforeDeadline, type Deadline } from './wiring/deadline.ts';
-import { messageEventSchema } from './wiring/events.ts';
+import { messageHandler } from './handlers/message.ts';
 import { createServer } from './wiring/server.ts';
 
-const server = createServer();
-
 /** `$default`: one frame of a client. Never throws: API Gateway's error frame would drop the client. */
-export async function handler(event: unknown, context: Deadline): Promise<{ statusCode: number }> {
-  const parsed = messageEventSchema.safeParse(event);
-  if (!parsed.success) {
-    server.log.error('not a message event of API Gateway', { issues: parsed.error.issues });
-    return { statusCode: 200 };
-  }
-  const { connectionId, requestId } = parsed.data.requestContext;
-  server.log.forRequest({ requestId, connectionId });
-  const done = await beforeDeadline(server.messages.handle(connectionId, parsed.data.body), context);
-  if (!done) server.log.error('a frame took longer than the function may run', { connectionId });
-  return { statusCode: 200 };
-}
+export const handler = messageHandler(createServer());

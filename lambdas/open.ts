@@ -1,11 +1,5 @@
-import { openWorkSchema } from './wiring/events.ts';
+import { openHandler } from './handlers/open.ts';
 import { createServer } from './wiring/server.ts';
 
-const server = createServer();
-
 /** Greets a connection with the open packet. Invoked asynchronously; twice is harmless. */
-export async function handler(event: unknown): Promise<void> {
-  const work = openWorkSchema.parse(event);
-  server.log.forRequest({ connectionId: work.connectionId });
-  await server.lifecycle.greet(work);
-}
+export const handler = openHandler(createServer());

@@ -1,30 +1,5 @@
-import { UnavailableError } from './bus/errors.ts';
-import type { PublishResult } from './contract/publish.ts';
-import { type PublishResponse, publishResponse, readPublishEvent } from './wiring/publish-event.ts';
+import { publishHandler } from './handlers/publish.ts';
 import { createServer } from './wiring/server.ts';
 
-const server = createServer();
-
 /** The publish contract by Lambda invoke, EventBridge and HTTP. A refused request says which field is wrong. */
-export async function handler(event: unknown): Promise<PublishResult | PublishResponse | undefined> {
-  const incoming = readPublishEvent(event);
-  if (incoming.kind === 'unreadable') return publishResponse(incoming.refusal);
-  const result = await server.publisher.handle(incoming.request);
-  if (incoming.kind === 'invoke') return result;
-  if (incoming.kind === 'http') return publishResponse(result);
-  settle(incoming.eventId, result);
-  return undefined;
-}
-
-/** Nobody reads an answer to an event: what may work later is tried again, what never will is logged. */
-function settle(eventId: string, result: PublishResult): void {
-  if (result.ok) return;
-  const { code, message, field, retryable } = result.error;
-  if (retryable === true) throw new UnavailableError(`event ${eventId} was not published: ${message}`);
-  server.log.error('an event asks for a publish that cannot be made; it is dropped', {
-    eventId,
-    code,
-    field,
-    reason: message,
-  });
-}
+export const handler = publishHandler(createServer());

@@ -107,7 +107,7 @@ function configurationSchema(directory: string) {
     /** Minutes between two pings; the platform cuts sockets that are idle for 10. */
     pingIntervalMinutes: z._default(integer(1, 8), 4),
     /** Minutes a client waits beyond the interval. */
-    pingTimeoutMinutes: z._default(integer(1, 8), 2),
+    pingTimeoutMinutes: z._default(integer(2, 8), 2),
     /** Whether pongs are written down, one write each. */
     trackPongs: z._default(flag, true),
     /** Engine.IO's transports that clients may use. */

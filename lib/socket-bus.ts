@@ -21,7 +21,11 @@ export interface SocketBusProps {
   readonly stage?: string;
   /** Minutes between two pings of a connection, 1 to 8; pings are what idle sockets cost. @default 4 */
   readonly pingIntervalMinutes?: number;
-  /** Minutes a client waits beyond the interval, 1 to 8. @default 2 */
+  /**
+   * Minutes a client waits beyond the interval, 2 to 8: the schedule ticks once a minute, and a tick that comes a little
+   * late must not cost anybody the connection.
+   * @default 2
+   */
   readonly pingTimeoutMinutes?: number;
   /** Whether pongs are written down; off saves a write each and reaps by failed posts only. @default true */
   readonly trackPongs?: boolean;

@@ -9,6 +9,10 @@ export interface CommandLine {
   readonly apps: string | undefined;
   /** As the setting `STAGE`. */
   readonly stage: string | undefined;
+  /** Path of a file of faults. */
+  readonly faults: string | undefined;
+  readonly seed: number | undefined;
+  readonly shuffle: boolean;
 }
 
 /** The command line cannot be understood. */
@@ -23,6 +27,9 @@ export const USAGE = `npm start -- [options]     runs the deployed stack on this
   --port <n>      port to listen on; 0 for any free one           (default PORT or 3000)
   --apps <list>   applications: built-in names or module paths    (default APPS or all built-in ones)
   --stage <name>  stage of the WebSocket API                      (default STAGE or prod)
+  --faults <file> what shall go wrong, as docs/faults.md describes (default nothing)
+  --seed <n>      decides when; the same one decides the same     (default random, printed)
+  --shuffle       messages of a client overtake each other
   --json-logs     print the functions' logs as they are
   --help          show this
 
@@ -36,6 +43,9 @@ const OPTIONS = {
   port: { type: 'string' },
   apps: { type: 'string' },
   stage: { type: 'string' },
+  faults: { type: 'string' },
+  seed: { type: 'string' },
+  shuffle: { type: 'boolean' },
 } as const;
 
 /** @throws UsageError naming what is unknown or wrong */
@@ -47,6 +57,9 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     port: values.port === undefined ? undefined : parsePort('--port', values.port),
     apps: values.apps,
     stage: values.stage,
+    faults: values.faults,
+    seed: values.seed === undefined ? undefined : parseSeed(values.seed),
+    shuffle: values.shuffle ?? false,
   };
 }
 
@@ -55,6 +68,11 @@ export function parsePort(label: string, text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (port <= 65_535) return port;
   throw new UsageError(`${label} must be a port from 0 to 65535, not "${text}"`);
+}
+
+function parseSeed(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new UsageError(`--seed must be a whole number, not "${text}"`);
 }
 
 function parsed(args: readonly string[]) {

@@ -28,11 +28,15 @@ export interface LogLineOptions {
   readonly json: boolean;
 }
 
-/** The line of an entry; undefined for metrics, which are written to the log only because CloudWatch reads it. */
+/**
+ * The line of an entry; undefined for metrics, which are written to the log only because CloudWatch reads it, and for
+ * what the stack itself says to those who debug.
+ */
 export function logLine(entry: LogEntry, { debug, json }: LogLineOptions): string | undefined {
   const record = parseRecord(entry.line);
   if (json) return record === undefined ? JSON.stringify(entry) : entry.line;
   if (record !== undefined && '_aws' in record && !debug) return undefined;
+  if (entry.stream === 'platform' && record?.level === 'DEBUG' && !debug) return undefined;
   const parsed = recordSchema.safeParse(record);
   const level = parsed.success ? parsed.data.level : plainLevel(entry);
   const message = parsed.success ? `${parsed.data.message}${members(parsed.data, debug)}` : entry.line;

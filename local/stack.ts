@@ -7,6 +7,9 @@ import type { Duplex } from 'node:stream';
 import { StackClock } from './clock.ts';
 import { type Database, openDatabase } from './database.ts';
 import type { DynamoDbFront, DynamoDbOptions } from './dynamodb/front.ts';
+import type { FaultControl } from './faults/engine.ts';
+import { Misfortune } from './faults/misfortune.ts';
+import type { FaultRules } from './faults/rules.ts';
 import { FrontDoor } from './front-door/front-door.ts';
 import { type Arrival, arrivalOf } from './gateway/arrival.ts';
 import { targetOf } from './gateway/handshake.ts';
@@ -22,6 +25,7 @@ import { mayUseQueue } from './iam/queue-access.ts';
 import { isAtHome, LocalPage } from './page/local-page.ts';
 import { Port } from './port.ts';
 import { quiet, type Worker } from './quiet.ts';
+import type { QuotaSettings } from './quotas/quotas.ts';
 import { type BusEvent, EventBridge } from './services/event-bridge.ts';
 import { HttpApi } from './services/http-api.ts';
 import { sendJson } from './services/http-message.ts';
@@ -55,9 +59,13 @@ export interface StackOptions {
   readonly host?: Partial<Omit<HostOptions, 'log' | 'credentials' | 'endpoint' | 'clock' | 'send'>>;
   /** Whether a call on a queue is allowed. @default by the policies of who calls */
   readonly authorizeQueue?: (call: QueueCall) => boolean;
-  readonly gateway?: Partial<
-    Pick<WebSocketApiOptions, 'admit' | 'postableDelayMs' | 'sendBufferBytes' | 'shuffle'>
-  >;
+  readonly gateway?: Partial<Pick<WebSocketApiOptions, 'postableDelayMs' | 'sendBufferBytes' | 'shuffle'>>;
+  /** What the account may do. @default what a new AWS account may */
+  readonly quotas?: QuotaSettings;
+  /** What goes wrong on purpose, see docs/faults.md. @default nothing */
+  readonly faults?: FaultRules;
+  /** Decides when. @default a random one */
+  readonly seed?: number | string;
   readonly dynamodb?: Pick<DynamoDbOptions, 'before'>;
   /** Told of everything that a policy allowed. @default nobody listens */
   readonly onAuthorized?: (use: AuthorizedUse) => void;
@@ -81,6 +89,8 @@ export interface LocalStack {
   readonly queues: Sqs;
   /** The time of everything here, functions included: the machine's until `advance` is called. */
   readonly clock: StackClock;
+  /** What goes wrong on purpose, to change and to count while the stack runs. */
+  readonly faults: FaultControl;
   /** Keys of the person at the laptop, always the same, with which routes that ask for IAM can be called. */
   readonly credentials: Credentials;
   /** Invokes a function and waits. @throws UnknownFunctionError */
@@ -119,7 +129,7 @@ const EXPIRY_INTERVAL_MS = 60_000;
 /**
  * Starts the stack; when the promise resolves every route answers.
  *
- * @throws PortInUseError, TemplateError, TableError
+ * @throws PortInUseError, TemplateError, TableError, FaultRulesError
  */
 export async function startStack(options: StackOptions): Promise<LocalStack> {
   const clock = options.clock ?? new StackClock();
@@ -145,16 +155,28 @@ async function deploy(options: StackOptions, port: Port, clock: StackClock): Pro
     log: options.log ?? (() => {}),
     allowed: options.onAuthorized,
   });
+  const misfortune: Misfortune = new Misfortune({
+    faults: options.faults,
+    seed: options.seed,
+    quotas: options.quotas,
+    clock,
+    log: options.log ?? (() => {}),
+    principal: (accessKeyId) => credentials.principal(accessKeyId),
+    kill: (instance) => functions.kill(instance),
+  });
   const database = openDatabase(options.settings?.DYNAMODB_ENDPOINT, dynamoDbAdmission(access, deployment), {
     ...options.dynamodb,
     region,
     accountId,
     now: () => clock.now(),
+    quotas: misfortune.quotas,
+    around: misfortune.dynamodb,
   });
   const authorize = options.authorizeQueue ?? ((call: QueueCall) => mayUseQueue(access, call));
   const queues = new Sqs({ queues: deployment.queues, clock, authorize });
-  const [functions] = await Promise.all([
+  const [functions]: [FunctionHost, unknown] = await Promise.all([
     FunctionHost.create(deployment, {
+      asyncDelivery: (name) => misfortune.delivery(name),
       ...options.host,
       log: options.log ?? (() => {}),
       credentials,
@@ -174,6 +196,7 @@ async function deploy(options: StackOptions, port: Port, clock: StackClock): Pro
     database,
     queues,
     functions,
+    misfortune,
   });
 }
 
@@ -187,6 +210,7 @@ interface Parts {
   readonly database: Database;
   readonly queues: Sqs;
   readonly functions: FunctionHost;
+  readonly misfortune: Misfortune;
 }
 
 class RunningStack implements LocalStack {
@@ -199,6 +223,7 @@ class RunningStack implements LocalStack {
   readonly functions: FunctionHost;
   readonly queues: Sqs;
   readonly clock: StackClock;
+  readonly faults: FaultControl;
   readonly credentials: Credentials;
   readonly #parts: Parts;
   readonly #frontDoor: FrontDoor | undefined;
@@ -213,7 +238,7 @@ class RunningStack implements LocalStack {
   #closing: Promise<void> | undefined;
 
   constructor(parts: Parts) {
-    const { options, port, deployment, access, database } = parts;
+    const { options, port, deployment, access, database, misfortune } = parts;
     this.#parts = parts;
     this.clock = parts.clock;
     this.#frontDoor = deployment.frontDoor && new FrontDoor(deployment.frontDoor);
@@ -224,13 +249,21 @@ class RunningStack implements LocalStack {
     this.dynamodb = database.front;
     this.functions = parts.functions;
     this.queues = parts.queues;
+    this.faults = misfortune.control;
+    misfortune.onQuotas = (quotas) => database.front?.replaceQuotas(quotas);
     this.credentials = LOCAL_CREDENTIALS;
     this.#permissions = new InvokePermissions(deployment, options.log ?? (() => {}));
     this.webSocketApi = this.#createWebSocketApi();
     this.#httpApi = this.#createHttpApi();
     this.#delivery = this.#createDelivery();
     this.#schedule = this.#createSchedule();
-    this.#lambda = new LambdaApi({ host: this.functions, access, ...this.#home() });
+    this.#lambda = new LambdaApi({
+      host: this.functions,
+      access,
+      decide: (caller) => misfortune.decide('lambda.Invoke', caller),
+      clock: this.clock,
+      ...this.#home(),
+    });
     this.#services = this.#createServices();
     this.#page = this.#createPage();
     this.#start();
@@ -269,7 +302,7 @@ class RunningStack implements LocalStack {
   }
 
   #createWebSocketApi(): WebSocketApi | undefined {
-    const { deployment, options, credentials, access } = this.#parts;
+    const { deployment, options, credentials, access, misfortune } = this.#parts;
     const definition = deployment.webSocketApi;
     if (definition === undefined) return undefined;
     const routes = [...definition.routes].map(([key, name]) => {
@@ -280,7 +313,10 @@ class RunningStack implements LocalStack {
       return [key, integration] as const;
     });
     return new WebSocketApi({
+      shuffle: (connectionId, start) => misfortune.shuffle(connectionId, start),
       ...options.gateway,
+      admit: misfortune.admission(definition.throttling),
+      faults: misfortune.gateway,
       ...this.#home(),
       ...definition,
       domainName: new URL(this.origin).host,
@@ -297,7 +333,7 @@ class RunningStack implements LocalStack {
   }
 
   #createHttpApi(): HttpApi | undefined {
-    const { deployment, credentials, access } = this.#parts;
+    const { deployment, credentials, access, misfortune } = this.#parts;
     const { httpApi } = deployment;
     if (httpApi === undefined) return undefined;
     return new HttpApi({
@@ -307,6 +343,7 @@ class RunningStack implements LocalStack {
       mayInvoke: ({ key, functionName }) => this.#permissions.ofRoute(httpApi, key, functionName),
       domainName: new URL(this.origin).host,
       credentials,
+      admit: misfortune.httpAdmission(httpApi.throttling),
       clock: this.clock,
       invoke: (name, event) => this.functions.invoke(name, event),
     });
@@ -345,13 +382,15 @@ class RunningStack implements LocalStack {
   }
 
   #createServices(): ServiceEndpoint {
-    const { options, database, access } = this.#parts;
+    const { options, database, access, misfortune } = this.#parts;
     return new ServiceEndpoint({
       access,
       secrets: { settings: options.settings ?? {}, ...this.#home(), now: () => this.clock.now() },
       events: this.#createEventBridge(),
       queues: this.queues,
       dynamodb: database.handle,
+      decide: (callType, caller) => misfortune.decide(callType, caller),
+      clock: this.clock,
     });
   }
 

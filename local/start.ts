@@ -1,6 +1,8 @@
 /** `npm start`: synthesises the stack, runs the template, says how to try it, and stops cleanly. */
 import { parseCommandLine, USAGE, UsageError } from './command-line.ts';
 import { PortInUseError } from './errors.ts';
+import { type CommandedFaults, commandedFaults } from './faults/command.ts';
+import { FaultRulesError } from './faults/rules.ts';
 import type { LogEntry } from './host/invocation.ts';
 import { logLine } from './log-lines.ts';
 import { readEnvFile, readSettings, type Settings } from './settings.ts';
@@ -19,12 +21,14 @@ async function main(): Promise<void> {
     return;
   }
   const settings = readSettings(process.env, await readEnvFile('.env'), options);
+  const faults = await commandedFaults(options);
   const synthesis = new Synthesis();
   process.once('exit', () => synthesis.dispose());
   const signals = new StopSignals();
-  const stack = await start(settings, synthesis, options.jsonLogs);
+  const stack = await start(settings, synthesis, options.jsonLogs, faults);
   const stopped = signals.next();
   for (const line of await startupLines(stack.deployment)) process.stdout.write(`${line}\n`);
+  if (faults.line !== undefined) process.stdout.write(`${faults.line}\n`);
   process.stdout.write(welcome(stack, settings, await developmentToken(settings.jwtSecret)));
   await stopped;
   process.stdout.write('stopping\n');
@@ -33,7 +37,12 @@ async function main(): Promise<void> {
 }
 
 /** The port is taken and everything that needs no template is made while the app is synthesised. */
-function start(settings: Settings, synthesis: Synthesis, json: boolean): Promise<LocalStack> {
+function start(
+  settings: Settings,
+  synthesis: Synthesis,
+  json: boolean,
+  { faults, seed }: CommandedFaults,
+): Promise<LocalStack> {
   const log = (entry: LogEntry) => {
     const line = logLine(entry, { debug: settings.debug, json });
     if (line !== undefined) process.stdout.write(`${line}\n`);
@@ -41,7 +50,7 @@ function start(settings: Settings, synthesis: Synthesis, json: boolean): Promise
   const assembly = synthesis.run(settings.synthesis);
   // Where the port is taken nobody waits for the assembly any more.
   assembly.catch(() => {});
-  return startStack({ assembly, port: settings.port, settings: settings.stack, log });
+  return startStack({ assembly, port: settings.port, settings: settings.stack, log, faults, seed });
 }
 
 /** Ctrl-C and SIGTERM: the first one while the stack is up lets it drain, any other one ends the process at once. */
@@ -66,7 +75,9 @@ class StopSignals {
 /** What the reader can mend gets its message; anything else is ours, with its trace. */
 function explain(error: unknown): string {
   if (error instanceof UsageError) return `${error.message}\n\n${USAGE}`;
-  const known = [PortInUseError, SynthesisError, TemplateError].some((kind) => error instanceof kind);
+  const known = [PortInUseError, SynthesisError, TemplateError, FaultRulesError].some(
+    (kind) => error instanceof kind,
+  );
   if (error instanceof Error) return `${known ? error.message : error.stack}\n`;
   return `${String(error)}\n`;
 }

@@ -72,6 +72,8 @@ export const MAX_ROOMS_PER_SOCKET = 90;
 /** BatchGetItem takes 100 keys (DynamoDB quotas page). */
 const BATCH_GET = 100;
 const CONCURRENCY = 16;
+/** Enough to tell the few apart that open one socket at the same time. */
+const OPENER_BYTES = 6;
 /** A room noted by this instance is not noted again for this long. */
 const NOTE_MS = 10 * 60_000;
 const MOST_NOTES = 10_000;
@@ -91,6 +93,7 @@ export class DynamoStore implements Store {
   readonly #client: DynamoDBDocumentClient;
   readonly #table: string;
   readonly #clock: Clock;
+  readonly #random: Random;
   readonly #patience: Patience;
   readonly #isHot: DynamoStoreOptions['isHot'];
   /** Namespace and room → when this instance noted it. */
@@ -100,6 +103,7 @@ export class DynamoStore implements Store {
     this.#client = options.client;
     this.#table = options.table;
     this.#clock = options.clock;
+    this.#random = options.random;
     this.#patience = new Patience(options.clock, options.random);
     this.#isHot = options.isHot;
   }
@@ -147,6 +151,11 @@ export class DynamoStore implements Store {
       ConditionExpression: 'attribute_exists(p)',
       ExpressionAttributeValues: { ':seen': seen },
     }).then((outcome) => outcome !== undefined);
+  }
+
+  async inSlot(connectionId: string, slot: number): Promise<boolean> {
+    const group: Group = { kind: 'slot', slot };
+    return (await this.#get(memberKey(group, slotMemberId(connectionId), this.shards(group)))) !== undefined;
   }
 
   async leaveSlot(connectionId: string, slot: number): Promise<void> {
@@ -240,16 +249,19 @@ export class DynamoStore implements Store {
     return refused === undefined ? 'refused' : namespaceRefusal(refused);
   }
 
+  /** The SDK repeats a call whose answer was lost; by its opener the row tells that it was this call that opened it. */
   openSocket(socket: SocketRef): Promise<boolean> {
     return this.#update({
       Key: socketKey(socket),
-      UpdateExpression: 'SET #state = :open, hooksDue = :true',
-      ConditionExpression: '#state = :pending AND #connection = :connection',
+      UpdateExpression: 'SET #state = :open, hooksDue = :true, opener = :opener',
+      ConditionExpression:
+        '#connection = :connection AND (#state = :pending OR (#state = :open AND opener = :opener))',
       ExpressionAttributeNames: { '#state': 'state', '#connection': 'connection' },
       ExpressionAttributeValues: {
         ':open': 'open',
         ':pending': 'pending',
         ':true': true,
+        ':opener': this.#random.bytes(OPENER_BYTES),
         ':connection': connectionBytes(socket.connectionId),
       },
     }).then((outcome) => outcome !== undefined);

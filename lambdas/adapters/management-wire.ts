@@ -44,12 +44,14 @@ export class ManagementWire implements Wire {
     }
   }
 
-  async close(connectionId: string): Promise<void> {
+  async close(connectionId: string): Promise<boolean> {
     try {
       await this.#client.send(new DeleteConnectionCommand({ ConnectionId: connectionId }));
+      return true;
     } catch (error) {
-      if (postOutcome(error) !== 'gone')
-        this.#log.warn('a connection could not be closed', { connectionId, error });
+      if (postOutcome(error) === 'gone') return true;
+      this.#log.warn('a connection could not be closed', { connectionId, error });
+      return false;
     }
   }
 }

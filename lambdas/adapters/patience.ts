@@ -1,4 +1,7 @@
-/** Calls of DynamoDB that are worth repeating: two transactions on one row refuse each other (design D5). */
+/**
+ * Calls of DynamoDB that are worth repeating: two transactions on one row refuse each other (design D5), and one for
+ * which there was no capacity is not repeated by the SDK, which takes a cancelled transaction for final.
+ */
 import { TransactionCanceledException } from '@aws-sdk/client-dynamodb';
 import { UnavailableError } from '../bus/errors.ts';
 import type { Clock, Random } from '../bus/ports.ts';
@@ -17,16 +20,18 @@ export class Patience {
     this.#random = random;
   }
 
-  /** Repeats a call with jitter while it meets conflicts. @throws UnavailableError after 2 s of them */
+  /** Repeats a call with jitter while it is put off. @throws UnavailableError after 2 s of that */
   async call<T>(attempt: () => Promise<T>): Promise<T> {
     const pause = this.pauses();
     for (;;) {
       try {
         return await attempt();
       } catch (error) {
-        if (!isConflict(error)) throw error;
+        if (!isPutOff(error)) throw error;
         if (!(await pause())) {
-          throw new UnavailableError('rows stayed in conflict with other transactions', { cause: error });
+          throw new UnavailableError('rows stayed in conflict with other transactions, or had no capacity', {
+            cause: error,
+          });
         }
       }
     }
@@ -60,8 +65,15 @@ export function refusalOf(error: unknown): Reasons {
   throw error;
 }
 
-function isConflict(error: unknown): boolean {
+/** Reasons of a cancelled transaction that pass by themselves (API reference, TransactWriteItems). */
+const PASSING: ReadonlySet<string | undefined> = new Set([
+  'TransactionConflict',
+  'ThrottlingError',
+  'ProvisionedThroughputExceeded',
+]);
+
+function isPutOff(error: unknown): boolean {
   if (errorName(error) === 'TransactionConflictException') return true;
   if (!(error instanceof TransactionCanceledException)) return false;
-  return (error.CancellationReasons ?? []).some(({ Code }) => Code === 'TransactionConflict');
+  return (error.CancellationReasons ?? []).some(({ Code }) => PASSING.has(Code));
 }

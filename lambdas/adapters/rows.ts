@@ -27,8 +27,11 @@ export const ROW_VERSION = 1;
 const MINUTE_MS = 60_000;
 /** Longer than any connection lives (two hours, WebSocket quotas page). */
 const LIFETIME_MS = 135 * MINUTE_MS;
-/** How long closed rows stay for late frames and repeated cleanups. */
-const CLOSED_MS = 15 * MINUTE_MS;
+/**
+ * How long closed rows stay for late frames and repeated cleanups: they are what leads a cleanup to the memberships
+ * that an earlier one left, so they outlast every one of them.
+ */
+const CLOSED_MS = LIFETIME_MS;
 /** Due rows outlast a sweep that was down for a day. */
 const DUE_MS = 24 * 60 * MINUTE_MS;
 

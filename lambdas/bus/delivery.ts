@@ -30,6 +30,9 @@ export const retryNever: RetryRule = () => false;
 /** What must not be repeated, or goes to a connection that is just opening: only after a certain non-delivery. */
 export const retryUndelivered: RetryRule = (outcome) => outcome === 'throttled' || outcome === 'gone';
 
+/** What must not be repeated, for a connection that is open: a 410 is its end. */
+export const retryThrottled: RetryRule = (outcome) => outcome === 'throttled';
+
 /** Tries one post until it is settled by the rule or the deadline (milliseconds since the epoch) has passed. */
 export async function postUntil(
   parts: DeliveryParts,

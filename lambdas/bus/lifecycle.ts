@@ -7,8 +7,8 @@ import { openFrame } from '../protocol/engine-packet.ts';
 import type { Application, AuthOutcome } from './application.ts';
 import type { Found } from './broadcast.ts';
 import { appContext, type Bus, MAX_FRAME_BYTES } from './context.ts';
-import { OPENING_BACKOFF_MS, postUntil, retryUndelivered } from './delivery.ts';
-import { asBusError } from './errors.ts';
+import { OPENING_BACKOFF_MS, postUntil, retryThrottled, retryUndelivered } from './delivery.ts';
+import { asBusError, UnavailableError } from './errors.ts';
 import {
   CONNECT_TIMEOUT_MS,
   MAX_CONNECTION_MS,
@@ -99,8 +99,8 @@ export class Lifecycle implements SocketEnder {
     const outcome = await this.#postOpening(work.connectionId, frame);
     if (outcome !== 'ok') {
       log.warn('the open packet could not be posted', { connectionId: work.connectionId, outcome });
-      await wire.close(work.connectionId);
-      return;
+      // One that cannot be cut may have been greeted all the same: then it needs its pings, and its end a witness.
+      if (await wire.close(work.connectionId)) return;
     }
     const slot = slotOf(work.connectionId, config.pingIntervalMinutes);
     await store.joinSlot(work.connectionId, slot, work.connectedAt, clock.now());
@@ -206,11 +206,18 @@ export class Lifecycle implements SocketEnder {
     await this.#bus.store.freeNamespace(socket, at);
   }
 
-  /** The server ends a socket: the client is told with DISCONNECT and does not come back by itself. */
+  /**
+   * The server ends a socket: the client is told with DISCONNECT and does not come back by itself. One that may not
+   * have been told is cut, because it would be deaf and not know it.
+   */
   async disconnectSocket(socket: SocketRef, close: boolean): Promise<void> {
-    await this.#bus.wire.post(socket.connectionId, disconnectFrame(socket.namespace));
+    const { connectionId, namespace } = socket;
+    const deadline = this.#bus.clock.now() + REPLY_POST_MS;
+    const frame = disconnectFrame(namespace);
+    const outcome = await postUntil(this.#bus, connectionId, frame, retryThrottled, deadline);
+    if (outcome !== 'ok' && outcome !== 'gone') return this.close(connectionId);
     await this.leaveNamespace(socket);
-    if (close) await this.#bus.wire.close(socket.connectionId);
+    if (close) await this.#bus.wire.close(connectionId);
   }
 
   /**
@@ -233,9 +240,14 @@ export class Lifecycle implements SocketEnder {
     for (const id of ids) await store.leaveSlot(id, slotOf(id, config.pingIntervalMinutes));
   }
 
-  /** Cuts a connection that broke the protocol, fell silent or has lived long enough, and cleans up after it. */
+  /**
+   * Cuts a connection that broke the protocol, fell silent or has lived long enough, and cleans up after it. Where it
+   * could not be cut its rows stay: without them its client would be deaf and, pinged or not, not know it.
+   * @throws UnavailableError where it may still be there
+   */
   async close(connectionId: string): Promise<void> {
-    await this.#bus.wire.close(connectionId);
+    if (!(await this.#bus.wire.close(connectionId)))
+      throw new UnavailableError('a connection could not be cut');
     await this.disconnected(connectionId);
   }
 

@@ -130,6 +130,7 @@ export interface Store {
   joinSlot(connectionId: string, slot: number, connectedAt: Millis, seen: Millis): Promise<boolean>;
   /** Writes a pong down; false where the connection has no slot row. */
   touchSlot(connectionId: string, slot: number, seen: Millis): Promise<boolean>;
+  inSlot(connectionId: string, slot: number): Promise<boolean>;
   leaveSlot(connectionId: string, slot: number): Promise<void>;
   /**
    * Marks the connection closed, found by its id or its address, and returns it as it is then; undefined where there is
@@ -276,8 +277,8 @@ export interface Outbox {
 /** The sockets' edge. */
 export interface Wire {
   post(connectionId: string, frame: string): Promise<PostOutcome>;
-  /** Cuts the connection; a gone one counts as done. Throws nothing. */
-  close(connectionId: string): Promise<void>;
+  /** Cuts the connection. False where it may still be there; a gone one counts as done. Throws nothing. */
+  close(connectionId: string): Promise<boolean>;
 }
 
 /** One stored value of an application. */

@@ -4,7 +4,7 @@ import { PING_FRAME } from '../protocol/engine-packet.ts';
 import { type Found, groupMembers } from './broadcast.ts';
 import type { Bus } from './context.ts';
 import { deliver } from './delivery.ts';
-import { dueSlots, MINUTE_MS, minuteOf, silenceLimitMs } from './heartbeat.ts';
+import { dueSlots, MINUTE_MS, minuteOf, silenceLimitMs, slotOf } from './heartbeat.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Due, SweepCursor } from './ports.ts';
 
@@ -12,6 +12,8 @@ const CONCURRENCY = 32;
 /** A quarter of API Gateway's 10,000 requests/s, because every ping brings a pong that counts too (design D4). */
 const PINGS_PER_SECOND = 2_500;
 const PACE_CHUNK = 250;
+/** How far the first tick of a deployment looks back: connections may be older than its schedule. */
+const FIRST_MINUTES = 5;
 
 export interface SweepReport {
   readonly minutes: number;
@@ -34,11 +36,13 @@ export class Sweeper {
     const { clock, config, store } = this.#bus;
     const minute = minuteOf(clock.now());
     const cursor = await store.sweepCursor();
-    const last = cursor?.minute ?? minute - 1;
+    const last = cursor?.minute ?? minute - FIRST_MINUTES;
+    // Were the first tick to fail, what is due now would lie before what the next one looks at.
+    if (cursor === undefined) await store.saveSweepCursor({ minute: last, since: minute });
     const due = await this.#drainDue(last, minute);
     let pinged = 0;
     let reaped = 0;
-    for (const slot of dueSlots(last, minute, config.pingIntervalMinutes)) {
+    for (const slot of dueSlots(cursor?.minute ?? minute - 1, minute, config.pingIntervalMinutes)) {
       const report = await this.#pingSlot(slot, this.#silenceKnown(cursor, minute));
       pinged += report.pinged;
       reaped += report.reaped;
@@ -47,7 +51,7 @@ export class Sweeper {
       minute,
       since: this.#unbroken(cursor, minute) ? (cursor?.since ?? minute) : minute,
     });
-    return { minutes: minute - last, pinged, reaped, due };
+    return { minutes: minute - (cursor?.minute ?? minute - 1), pinged, reaped, due };
   }
 
   /** Silence proves something only where the pings of two cycles really went out. */
@@ -127,12 +131,18 @@ export class Sweeper {
   async #applies(due: Due): Promise<boolean> {
     const { store } = this.#bus;
     const connection = await store.connection(due.connectionId);
-    if (connection === undefined || !connection.open) return false;
+    if (connection === undefined) return false;
+    if (!connection.open) {
+      // Only its slot brings the sweep back to a cleanup that was cut off; of one that never had a slot this does.
+      if (due.kind === 'namespace') await this.#lifecycle.disconnected(due.connectionId);
+      return false;
+    }
     switch (due.kind) {
       case 'recycle':
         return true;
       case 'namespace':
-        return Object.keys(connection.namespaces).length === 0;
+        // Nor may it stay where its greeting was cut off before the slot: it would never be pinged, nor its end seen.
+        return Object.keys(connection.namespaces).length === 0 || !(await this.#isPinged(due.connectionId));
       case 'pending': {
         const socket = await store.socket(due.socket);
         return socket?.state === 'pending' && socket.connectionId === due.connectionId;
@@ -142,6 +152,11 @@ export class Sweeper {
         return socket !== undefined && socket.state !== 'closed' && socket.connectionId === due.connectionId;
       }
     }
+  }
+
+  #isPinged(connectionId: string): Promise<boolean> {
+    const { config, store } = this.#bus;
+    return store.inSlot(connectionId, slotOf(connectionId, config.pingIntervalMinutes));
   }
 
   async #close(connectionId: string): Promise<void> {

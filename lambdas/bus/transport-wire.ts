@@ -28,14 +28,15 @@ export class TransportWire implements Wire {
     return this.#sockets.post(outcome.address, frame);
   }
 
-  async close(connectionId: string): Promise<void> {
+  async close(connectionId: string): Promise<boolean> {
     if (!isPollingId(connectionId)) return this.#sockets.close(connectionId);
     try {
       const session = await this.#outbox.close(connectionId);
       const socket = session?.address ?? session?.probe?.address;
-      if (socket !== undefined) await this.#sockets.close(socket);
+      return socket === undefined || (await this.#sockets.close(socket));
     } catch (error) {
       this.#log.warn('a polling connection could not be closed', { connectionId, error });
+      return false;
     }
   }
 

@@ -34,7 +34,10 @@ export class Upgrades {
   /** `2probe`: the WebSocket works in this direction; the answer tells whether in the other. */
   async probe(address: string): Promise<void> {
     const session = await this.#session(address);
-    if (session?.probe?.address !== address || !session.open) return this.#bus.wire.close(address);
+    if (session?.probe?.address !== address || !session.open) {
+      await this.#bus.wire.close(address);
+      return;
+    }
     await this.#post(address, PROBE_ANSWER);
   }
 
@@ -44,7 +47,10 @@ export class Upgrades {
    */
   async complete(address: string): Promise<void> {
     const session = await this.#session(address);
-    if (session === undefined || !session.open) return this.#bus.wire.close(address);
+    if (session === undefined || !session.open) {
+      await this.#bus.wire.close(address);
+      return;
+    }
     if (session.address !== address && !(await this.#drain(session, address))) {
       this.#bus.log.warn('an upgrade failed, closing the connection', { connectionId: session.id });
       return this.#lifecycle.close(session.id);

@@ -31,7 +31,7 @@ export const environmentSchema = z.object({
   /** Minutes between two pings of one connection (design D4). */
   PING_INTERVAL_MINUTES: integer(1, 8),
   /** Minutes a client waits beyond the interval before it gives the connection up. */
-  PING_TIMEOUT_MINUTES: integer(1, 8),
+  PING_TIMEOUT_MINUTES: integer(2, 8),
   /** Whether a pong is written down; off saves one write per pong and reaps by failed posts only. */
   TRACK_PONGS: z.enum(['true', 'false']),
   /** Comma list of the transports that clients may use. */

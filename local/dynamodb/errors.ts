@@ -32,6 +32,36 @@ function typeOfCode(code: string): string {
   return (FRAMEWORK_CODES.includes(code) ? FRAMEWORK : SERVICE) + code;
 }
 
+/** What became of one action of a cancelled transaction. */
+export interface Reason {
+  readonly Code: string;
+  readonly Message?: string;
+  readonly Item?: unknown;
+}
+
+export const NO_REASON: Reason = { Code: 'None' };
+
+/** One reason per action, in their order; at least one of them says why. */
+export function transactionCanceled(reasons: readonly Reason[]): DynamoDbError {
+  const codes = reasons.map(({ Code }) => Code).join(', ');
+  return new DynamoDbError(
+    'TransactionCanceledException',
+    `Transaction cancelled, please refer cancellation reasons for specific reasons [${codes}]`,
+    { CancellationReasons: reasons },
+  );
+}
+
+/** The connection of a call ends without an answer; whether the operation has happened is not said. */
+export class ConnectionCutError extends Error {
+  override readonly name = 'ConnectionCutError';
+  readonly code = 'connection_cut';
+  readonly retryable = true;
+
+  constructor() {
+    super('the connection was cut');
+  }
+}
+
 export function validationError(message: string): DynamoDbError {
   return new DynamoDbError('ValidationException', message);
 }

@@ -5,52 +5,49 @@
  * An operation runs from start to end in one turn of the event loop. So every operation is atomic against every
  * other, transactions included, and reads are strongly consistent whatever they ask for.
  */
+import type { Quotas } from '../quotas/quotas.ts';
 import type { Item } from './attribute-value.ts';
 import { batchGet } from './batch.ts';
+import type { ApiReply, Caller, Interceptor, Next, Request, Surround } from './call.ts';
 import { correctDynalite } from './corrections.ts';
 import { db } from './dynalite.ts';
 import { DynamoDbError, isRefused, validationError } from './errors.ts';
+import { ItemHolds, itemId, transactionConflict } from './item-holds.ts';
 import { DYNALITE_OPERATIONS, type DynaliteOperation, perform } from './operation.ts';
+import { withoutEntries } from './partial-batch.ts';
+import { PartitionThrottle } from './partition-throttle.ts';
 import { MemoryStore } from './store.ts';
 import { backupsTableNotFound, TableSettings } from './table-settings.ts';
+import { keyOf, type Target, targetsOf } from './targets.ts';
 import { Transactions } from './transaction.ts';
 
-/** An HTTP status with the JSON of the answer; errors are `{ __type, message, … }`. Not to be changed: it may be shared. */
-export interface ApiReply {
-  readonly status: number;
-  readonly body: unknown;
-}
-
-type Request = Readonly<Record<string, unknown>>;
-
-/** Who calls, as far as the request says. */
-export interface Caller {
-  /** From the credential of the signature. */
-  readonly accessKeyId?: string;
-}
-
-/** Looks at every call first: permissions, throttling and faults. An answer is given instead of the operation's. */
-export type Interceptor = (
-  operation: string,
-  request: Request,
-  caller: Caller,
-) => Promise<ApiReply | undefined>;
+export type { ApiReply, Caller } from './call.ts';
 
 export interface DynamoDbOptions {
   /** Region and account in the names of tables. @default us-east-1, 000000000000 */
   readonly region?: string;
   readonly accountId?: string;
-  /** @default none */
+  /** Asked first, before quotas. @default none */
   readonly before?: Interceptor;
+  /** What a call goes through that quotas let pass. @default none */
+  readonly around?: Surround;
+  /** @default nothing is throttled, and transactions take no time */
+  readonly quotas?: DynamoDbQuotas;
   /** Epoch milliseconds: how long transaction tokens last, when backups began. @default Date.now */
   readonly now?: () => number;
 }
+
+export type DynamoDbQuotas = Pick<Quotas, 'partition' | 'transactionMs'>;
 
 type Handler = (request: Request) => unknown;
 
 export class DynamoDbFront {
   readonly #store: MemoryStore;
   readonly #before: Interceptor | undefined;
+  readonly #around: Surround | undefined;
+  readonly #throttle: PartitionThrottle;
+  readonly #holds: ItemHolds;
+  #transactionMs: number;
   readonly #now: () => number;
   readonly #settings = new Map<string, TableSettings>();
   readonly #transactions: Transactions;
@@ -61,8 +58,12 @@ export class DynamoDbFront {
     correctDynalite();
     this.#store = new MemoryStore(options.region ?? 'us-east-1', options.accountId ?? '000000000000');
     this.#before = options.before;
+    this.#around = options.around;
     this.#now = options.now ?? Date.now;
-    this.#transactions = new Transactions(this.#store, this.#now);
+    this.#throttle = new PartitionThrottle(this.#store, this.#now, options.quotas?.partition);
+    this.#transactionMs = options.quotas?.transactionMs ?? 0;
+    this.#holds = new ItemHolds(() => this.#transactionMs);
+    this.#transactions = new Transactions(this.#store, this.#now, this.#holds);
     this.#handlers = this.#operations();
   }
 
@@ -73,18 +74,24 @@ export class DynamoDbFront {
 
   /**
    * Answers one call of the API. `operation` is the name after `DynamoDB_20120810.` in X-Amz-Target. Refusals are
-   * answers; it rejects only when something here is broken or the front is closed.
+   * answers; it rejects only when something here is broken, the front is closed, or what is around the operations cuts
+   * the connection.
    */
   async handle(operation: string, request: Request, caller: Caller = {}): Promise<ApiReply> {
     if (this.#isClosed) throw new Error('the local DynamoDB is closed');
     const instead = await this.#before?.(operation, request, caller);
     if (instead !== undefined) return instead;
-    try {
-      return { status: 200, body: (await this.#handlerOf(operation)(request)) ?? {} };
-    } catch (error) {
-      if (isRefused(error)) return { status: error.statusCode, body: error.body };
-      throw error;
-    }
+    const perform: Next = (admitted) => this.#perform(operation, admitted);
+    const around = this.#around;
+    const next: Next =
+      around === undefined ? perform : (admitted) => around(operation, admitted, caller, perform);
+    return this.#throttle.run(operation, request, next);
+  }
+
+  /** Other quotas from now on. */
+  replaceQuotas({ partition, transactionMs }: DynamoDbQuotas): void {
+    this.#throttle.replace(partition);
+    this.#transactionMs = transactionMs;
   }
 
   /** Deletes the items whose time to live has passed, which AWS does within days; tells how many. */
@@ -99,6 +106,33 @@ export class DynamoDbFront {
   /** Refuses further calls; what was stored is gone. */
   async close(): Promise<void> {
     this.#isClosed = true;
+  }
+
+  async #perform(operation: string, request: Request): Promise<ApiReply> {
+    try {
+      if (!this.#holds.isEmpty) return await this.#performBesideTransactions(operation, request);
+      return { status: 200, body: (await this.#handlerOf(operation)(request)) ?? {} };
+    } catch (error) {
+      if (isRefused(error)) return { status: error.statusCode, body: error.body };
+      throw error;
+    }
+  }
+
+  /** Transactions see to it themselves; a batch leaves out the items that an ongoing transaction holds. */
+  async #performBesideTransactions(operation: string, request: Request): Promise<ApiReply> {
+    const perform: Next = async (admitted) => {
+      return { status: 200, body: (await this.#handlerOf(operation)(admitted)) ?? {} };
+    };
+    if (!isSingleWrite(operation) && operation !== 'BatchWriteItem') return perform(request);
+    const held = targetsOf(operation, request, this.#store).filter((one) => this.#isHeld(one));
+    if (held.length > 0 && isSingleWrite(operation)) throw transactionConflict();
+    const left = new Set(held.flatMap(({ entry }) => (entry === undefined ? [] : [entry])));
+    return withoutEntries(operation, request, left, perform);
+  }
+
+  #isHeld(target: Target): boolean {
+    const key = keyOf(target);
+    return key !== undefined && this.#holds.has(itemId(target.table, key));
   }
 
   #handlerOf(operation: string): Handler {
@@ -192,6 +226,10 @@ export class DynamoDbFront {
     }
     return expired.length;
   }
+}
+
+function isSingleWrite(operation: string): boolean {
+  return operation === 'PutItem' || operation === 'UpdateItem' || operation === 'DeleteItem';
 }
 
 function isStreamed(request: Request): boolean {

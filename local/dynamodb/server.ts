@@ -3,6 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { crc32 } from 'node:zlib';
+import { callerOf } from '../services/caller.ts';
+import { ConnectionCutError } from './errors.ts';
 import type { ApiReply, Caller, DynamoDbFront } from './front.ts';
 
 /** DynamoDB's largest request (BatchWriteItem: 16 MB). */
@@ -65,7 +67,10 @@ export function dynamoDbListener(front: DynamoDbFront, admit: Admission = () => 
   return (request, response) => {
     answer(front, request, admit).then(
       (reply) => sendReply(response, reply),
-      (error: unknown) => sendReply(response, failure(error)),
+      (error: unknown) => {
+        if (error instanceof ConnectionCutError) response.destroy();
+        else sendReply(response, failure(error));
+      },
     );
   };
 }
@@ -73,7 +78,7 @@ export function dynamoDbListener(front: DynamoDbFront, admit: Admission = () => 
 async function answer(front: DynamoDbFront, request: IncomingMessage, admit: Admission): Promise<ApiReply> {
   const call = await receiveCall(request);
   if ('status' in call) return call;
-  const caller = callerOf(request);
+  const caller = signedCallerOf(request);
   if (caller === undefined) return NO_SIGNATURE;
   const refused = admit(call);
   if (refused !== undefined) return refused;
@@ -116,11 +121,9 @@ function parsedBody(body: string): Record<string, unknown> | undefined {
 }
 
 /** A request without a signature has no caller. Whether the signature is right is for the admission to tell. */
-function callerOf(request: IncomingMessage): Caller | undefined {
+function signedCallerOf(request: IncomingMessage): Caller | undefined {
   const { authorization } = request.headers;
-  if (authorization?.startsWith('AWS4-') !== true) return undefined;
-  const accessKeyId = /Credential=([^/,\s]+)\//.exec(authorization)?.[1];
-  return accessKeyId === undefined ? {} : { accessKeyId };
+  return authorization?.startsWith('AWS4-') === true ? callerOf(request) : undefined;
 }
 
 function failure(error: unknown): ApiReply {

@@ -19,7 +19,17 @@ import {
   rulesOf,
   type TableDescription,
 } from './dynalite.ts';
-import { codeOf, DynamoDbError, isRefused, type RefusedOperation, validationError } from './errors.ts';
+import {
+  codeOf,
+  DynamoDbError,
+  isRefused,
+  NO_REASON,
+  type Reason,
+  type RefusedOperation,
+  transactionCanceled,
+  validationError,
+} from './errors.ts';
+import { type ItemHolds, itemId, ONGOING } from './item-holds.ts';
 import { checkRequest, type Outcome, performNow } from './operation.ts';
 import type { MemoryStore } from './store.ts';
 
@@ -49,14 +59,6 @@ interface Done extends Write {
   readonly before: Item | undefined;
   readonly after: Item | undefined;
 }
-
-interface Reason {
-  readonly Code: string;
-  readonly Message?: string;
-  readonly Item?: unknown;
-}
-
-const NO_REASON: Reason = { Code: 'None' };
 
 function typesOf(file: string, names: readonly string[]): MemberTypes {
   const types = rulesOf(file).types;
@@ -135,16 +137,21 @@ export class Transactions {
   readonly #now: () => number;
   /** Token → hash of the request it came with and when it stops standing for it, oldest first. */
   readonly #tokens = new Map<string, { readonly hash: string; readonly until: number }>();
+  readonly #holds: ItemHolds;
   #writeRules: RequestRules | undefined;
   #readRules: RequestRules | undefined;
 
-  constructor(store: MemoryStore, now: () => number) {
+  constructor(store: MemoryStore, now: () => number, holds: ItemHolds) {
     this.#store = store;
     this.#now = now;
+    this.#holds = holds;
   }
 
-  /** TransactWriteItems: everything or nothing. Throws a refusal. */
-  write(raw: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  /**
+   * TransactWriteItems: everything or nothing. It is done when this returns; while its items are held (see
+   * item-holds.ts) the answer is a promise. Throws a refusal.
+   */
+  write(raw: Readonly<Record<string, unknown>>): Record<string, unknown> | Promise<Record<string, unknown>> {
     this.#writeRules ??= writeRules();
     const request = checkRequest(raw, this.#writeRules, this.#store);
     const actions = request.TransactItems as readonly Readonly<Record<Kind, CheckedRequest>>[];
@@ -155,9 +162,12 @@ export class Transactions {
     refuseDuplicates(writes);
     const token = request.ClientRequestToken as string | undefined;
     if (token !== undefined && this.#isRepeated(token, raw)) return this.#repeated(writes, request);
+    this.#refuseHeld(writes);
     const done = this.#run(writes);
     if (token !== undefined) this.#remember(token, raw);
-    return consumed(done.map(unitsWritten), request, 'WriteCapacityUnits');
+    const answer = consumed(done.map(unitsWritten), request, 'WriteCapacityUnits');
+    const released = this.#holds.hold(done.map(({ table, key }) => itemId(table, key)));
+    return released === undefined ? answer : released.then(() => answer);
   }
 
   /** TransactGetItems: all items as they are at one moment. Throws a refusal. */
@@ -172,6 +182,7 @@ export class Transactions {
     refuseEmptyKeys(targets);
     cancelOn(targets.map(keyReason));
     refuseDuplicates(targets);
+    this.#refuseHeld(targets);
     const items = targets.map((target) => this.#stored(target));
     refuseOversized(items);
     const outcomes = targets.map(({ request: get }) => performNow('GetItem', get, this.#store));
@@ -200,6 +211,11 @@ export class Transactions {
 
   #stored({ table, key }: Target): Item | undefined {
     return this.#store.getItemDb(table.TableName).rows.get(db.createKey(key, table));
+  }
+
+  #refuseHeld(targets: readonly Target[]): void {
+    if (this.#holds.isEmpty) return;
+    cancelOn(targets.map(({ table, key }) => (this.#holds.has(itemId(table, key)) ? ONGOING : NO_REASON)));
   }
 
   #run(writes: readonly Write[]): readonly Done[] {
@@ -279,7 +295,7 @@ function refuseEmptyKeys(targets: readonly Target[]): void {
 
 function refuseDuplicates(targets: readonly Target[]): void {
   const seen = new Set<string>();
-  for (const { key, table } of targets) seen.add(`${table.TableName}/${db.createKey(key, table)}`);
+  for (const { key, table } of targets) seen.add(itemId(table, key));
   if (seen.size < targets.length) {
     throw validationError('Transaction request cannot include multiple operations on one item');
   }
@@ -316,13 +332,7 @@ function reasonOfRefusal(error: RefusedOperation): Reason {
 }
 
 function cancelOn(reasons: readonly Reason[]): void {
-  if (reasons.every(({ Code }) => Code === NO_REASON.Code)) return;
-  const codes = reasons.map(({ Code }) => Code).join(', ');
-  throw new DynamoDbError(
-    'TransactionCanceledException',
-    `Transaction cancelled, please refer cancellation reasons for specific reasons [${codes}]`,
-    { CancellationReasons: reasons },
-  );
+  if (reasons.some(({ Code }) => Code !== NO_REASON.Code)) throw transactionCanceled(reasons);
 }
 
 function responseOf(outcome: Outcome): Record<string, unknown> {

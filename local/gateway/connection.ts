@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import type { ConnectionFate } from '../faults/decision.ts';
 import type { GatewayClock } from './clock.ts';
 import type { ConnectionContext } from './event.ts';
 import { FrameGauge } from './frame-gauge.ts';
@@ -50,6 +51,7 @@ export class Connection {
   readonly #clock: GatewayClock;
   readonly #events: ConnectionEvents;
   readonly #finished: Promise<void>;
+  readonly #fate: ConnectionFate;
   #timer: unknown;
   #closed = false;
 
@@ -59,11 +61,13 @@ export class Connection {
     socket: Duplex,
     clock: GatewayClock,
     events: ConnectionEvents,
+    fate: ConnectionFate = {},
   ) {
     this.context = context;
     this.#ws = ws;
     this.#clock = clock;
     this.#events = events;
+    this.#fate = fate;
     this.openedAt = clock.now();
     this.lastActiveAt = this.openedAt;
     this.#finished = new Promise((resolve) => ws.once('close', () => resolve()));
@@ -74,7 +78,17 @@ export class Connection {
 
   /** False as soon as either side has begun to close. */
   get isOpen(): boolean {
-    return !this.#closed && this.#ws.readyState === this.#ws.OPEN;
+    return !this.#closed && (this.#isHalfOpen || this.#ws.readyState === this.#ws.OPEN);
+  }
+
+  /** Whether the client has stopped to read what is sent to it, on purpose of a test. */
+  get isSlow(): boolean {
+    return this.#isPast(this.#fate.slowAfterMs);
+  }
+
+  /** Whether the client has vanished without a word: this side takes the connection for open until a limit ends it. */
+  get #isHalfOpen(): boolean {
+    return this.#isPast(this.#fate.halfOpenAfterMs);
   }
 
   /** Bytes accepted for the client and not yet handed to the operating system. */
@@ -94,6 +108,7 @@ export class Connection {
   send(data: Buffer | string): void {
     if (!this.isOpen) return;
     this.lastActiveAt = this.#clock.now();
+    if (this.#isHalfOpen) return;
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     for (let at = 0; at === 0 || at < bytes.length; at += MAX_FRAME_BYTES) {
       const end = at + MAX_FRAME_BYTES;
@@ -118,7 +133,7 @@ export class Connection {
     this.#ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary));
     this.#ws.on('error', (error: Error & { code?: string }) => this.#fail(error.code));
     this.#ws.on('close', (code: number, reason: Buffer) => {
-      this.#end({ code, reason: REASONS.get(code) ?? reason.toString('utf8') });
+      if (!this.#isHalfOpen) this.#end({ code, reason: REASONS.get(code) ?? reason.toString('utf8') });
     });
   }
 
@@ -126,7 +141,7 @@ export class Connection {
   #watchFrames(socket: Duplex): void {
     const gauge = new FrameGauge(MAX_FRAME_BYTES);
     const watch = (chunk: Buffer): void => {
-      if (!gauge.exceeds(chunk)) return;
+      if (this.#isHalfOpen || !gauge.exceeds(chunk)) return;
       socket.off('data', watch);
       this.close(TOO_BIG);
     };
@@ -134,7 +149,7 @@ export class Connection {
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#isHalfOpen) return;
     if (isBinary) {
       this.close(UNSUPPORTED_DATA);
       return;
@@ -145,6 +160,7 @@ export class Connection {
 
   /** A fault of the client's protocol, for which `ws` has already sent the close frame; or a broken socket. */
   #fail(code: string | undefined): void {
+    if (this.#isHalfOpen) return;
     if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') this.#end(TOO_BIG);
     else if (code === 'WS_ERR_INVALID_UTF8') this.#end({ code: 1007, reason: '' });
     else if (code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS') this.#end({ code: 1008, reason: '' });
@@ -156,6 +172,10 @@ export class Connection {
     this.#closed = true;
     this.#clock.clearTimeout(this.#timer);
     this.#events.closed(closing);
+  }
+
+  #isPast(ageMs: number | undefined): boolean {
+    return ageMs !== undefined && this.#clock.now() - this.openedAt >= ageMs;
   }
 
   /** One timer for both limits. Messages only note the time: at thousands a second, moving a timer would cost more. */

@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Caller } from '../dynamodb/call.ts';
+import { carryOut, type Decision } from '../faults/decision.ts';
+import { callerOf } from '../services/caller.ts';
 import type { GatewayClock } from './clock.ts';
 import { CLOSED_NORMALLY, type Connection, MAX_MESSAGE_BYTES } from './connection.ts';
+import type { GatewayFaults } from './gateway-faults.ts';
 import { type Identifiers, isConnectionId, traceId } from './identifiers.ts';
 import { FORBIDDEN, GONE, LIMIT_EXCEEDED, type Refusal, refusal, TOO_LARGE } from './refusal.ts';
 import type { SignatureVerifier, Verdict } from './signature.ts';
@@ -29,9 +33,18 @@ export interface ManagementApiOptions {
   readonly authorize: (call: ManagementCall) => boolean;
   /** Whether the account's quota has room for one more call. */
   readonly admit: () => boolean;
+  /** Asked after `admit`. */
+  readonly faults: GatewayFaults;
   readonly postableDelayMs: number;
   /** A client that leaves more than this unread is a slow consumer: 429. */
   readonly sendBufferBytes: number;
+}
+
+interface Admitted {
+  readonly method: ManagementMethod;
+  readonly id: string;
+  readonly body: Buffer;
+  readonly caller: Caller;
 }
 
 interface Answer {
@@ -43,12 +56,18 @@ interface Answer {
 /** Posts of the size API Gateway takes are verified before they are refused as too long; beyond this nothing is read. */
 const MAX_READ_BYTES = 10 * 1024 * 1024;
 const EMPTY = Buffer.alloc(0);
+const FAILURES: Readonly<Record<'gone' | 'throttled' | 'error', Answer>> = {
+  gone: GONE,
+  throttled: LIMIT_EXCEEDED,
+  error: refusal(500, 'InternalServerException', 'Internal server error'),
+};
 const POSTED: Answer = { status: 200, body: '' };
 const DELETED: Answer = { status: 204, body: '' };
 
 /**
  * `@connections`: POST, GET and DELETE on one connection, signed with Signature Version 4. From the moment a body has
- * arrived everything is synchronous, so posts reach a connection in the order in which their bodies arrived.
+ * arrived everything is synchronous, so posts reach a connection in the order in which their bodies arrived; all but
+ * calls with which something goes wrong on purpose.
  */
 export class ManagementApi {
   readonly #options: ManagementApiOptions;
@@ -73,16 +92,33 @@ export class ManagementApi {
   ): Promise<void> {
     const body = await readBody(request);
     if (body === 'aborted') return;
-    this.#answer(response, this.#perform(request, path, query, rawId, body));
+    const admitted = this.#admit(request, path, query, rawId, body);
+    if ('status' in admitted) {
+      this.#answer(response, admitted);
+      return;
+    }
+    const decision = this.#options.faults.call(admitted.method, admitted.caller);
+    if (decision === undefined) this.#answer(response, this.#perform(admitted));
+    else await this.#performAmiss(response, admitted, decision);
   }
 
-  #perform(
+  async #performAmiss(response: ServerResponse, admitted: Admitted, decision: Decision): Promise<void> {
+    const answer = await carryOut<Answer | undefined>(decision, this.#options.clock, {
+      act: () => this.#perform(admitted),
+      fail: (failure) => (failure === 'cut' ? undefined : FAILURES[failure]),
+    });
+    if (answer === undefined) response.destroy();
+    else this.#answer(response, answer);
+  }
+
+  /** A call that signature, policies and quota let pass, or the refusal. */
+  #admit(
     request: IncomingMessage,
     path: string,
     query: string,
     rawId: string,
     body: Buffer | 'too-large',
-  ): Answer {
+  ): Admitted | Answer {
     if (body === 'too-large') return TOO_LARGE;
     const method = methodOf(request.method);
     const { headers } = request;
@@ -93,6 +129,10 @@ export class ManagementApi {
     const denial = this.#deny(method, id, verdict);
     if (denial !== undefined) return denial;
     if (!this.#options.admit()) return LIMIT_EXCEEDED;
+    return { method, id, body, caller: callerOf(request) };
+  }
+
+  #perform({ method, id, body }: Admitted): Answer {
     if (!isConnectionId(id)) return refusal(400, 'BadRequestException', `Invalid connectionId: ${id}`);
     if (method === 'POST' && body.length > MAX_MESSAGE_BYTES) return TOO_LARGE;
     const connection = this.#find(id);
@@ -106,7 +146,8 @@ export class ManagementApi {
       return DELETED;
     }
     // "…or the WebSocket client side buffer is full": the service model's text for this error.
-    if (connection.backlogBytes > this.#options.sendBufferBytes) return LIMIT_EXCEEDED;
+    const isFull = connection.isSlow || connection.backlogBytes > this.#options.sendBufferBytes;
+    if (isFull) return LIMIT_EXCEEDED;
     connection.send(body);
     return POSTED;
   }
@@ -115,7 +156,9 @@ export class ManagementApi {
     const connection = this.#options.connections.get(id);
     if (connection === undefined || !connection.isOpen) return undefined;
     const age = this.#options.clock.now() - connection.openedAt;
-    return age < this.#options.postableDelayMs ? undefined : connection;
+    return age < Math.max(this.#options.postableDelayMs, this.#options.faults.postableDelayMs)
+      ? undefined
+      : connection;
   }
 
   /** The refusal of a call no policy allows, with AWS's capital M, masked account and literal `{connectionId}`. */

@@ -3,7 +3,7 @@
  * back to back can be handled in either order; a laptop is usually too quick to show it. Given to the gateway, this
  * makes the other order happen, and the same one again for the same seed.
  */
-import { createHash } from 'node:crypto';
+import { type Random, seededRandom } from '../random.ts';
 import { type GatewayClock, systemClock } from './clock.ts';
 
 export interface ShuffleOptions {
@@ -20,8 +20,6 @@ export interface ShuffleOptions {
 
 /** As the gateway takes it: called with each message of a connection, calls `start` once, sooner or later. */
 export type Shuffle = (connectionId: string, start: () => void) => void;
-
-type Random = () => number;
 
 /** Connections whose sequence is remembered; the gateway does not say when one is over, so the oldest goes. */
 const REMEMBERED_CONNECTIONS = 10_000;
@@ -61,7 +59,7 @@ function perConnection(seed: number | string): (connectionId: string) => Random 
     if (known !== undefined) return known;
     const [oldest] = randoms.keys();
     if (oldest !== undefined && randoms.size >= REMEMBERED_CONNECTIONS) randoms.delete(oldest);
-    const random = mulberry32(createHash('sha256').update(`${seed}#${connections}`).digest().readUInt32LE());
+    const random = seededRandom(seed, connections);
     connections += 1;
     randoms.set(connectionId, random);
     return random;
@@ -82,15 +80,4 @@ function spread(starts: readonly (() => void)[], random: Random, gapMs: number, 
 function shuffled<T>(items: readonly T[], random: Random): T[] {
   const rest = [...items];
   return items.flatMap(() => rest.splice(Math.floor(random() * rest.length), 1));
-}
-
-/** Numbers in [0, 1) from 32 bits of seed (Tommy Ettinger's mulberry32, public domain). */
-function mulberry32(seed: number): Random {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let bits = Math.imul(state ^ (state >>> 15), 1 | state);
-    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
-    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -13,6 +13,7 @@ import {
   messageEvent,
   type Occurrence,
 } from './event.ts';
+import { type GatewayFaults, NO_GATEWAY_FAULTS } from './gateway-faults.ts';
 import { grantedHeaders, refuseUpgrade, upgradeFault } from './handshake.ts';
 import { Identifiers } from './identifiers.ts';
 import {
@@ -49,8 +50,13 @@ export interface WebSocketApiOptions {
   readonly credentials?: CredentialLookup;
   /** Whether the caller's policies allow a call on `@connections`. @default everything is allowed */
   readonly authorize?: (call: ManagementCall) => boolean;
-  /** Whether the account's quota has room for one more of these; a refusal is answered as a throttle. @default always */
-  readonly admit?: (what: 'connection' | 'message' | 'callback') => boolean;
+  /**
+   * Whether the account's quota and the throttle of the route, where there is one, have room for one more of these; a
+   * refusal is answered as a throttle. @default always
+   */
+  readonly admit?: (what: 'connection' | 'message' | 'callback', routeKey?: string) => boolean;
+  /** What goes wrong on purpose. @default nothing */
+  readonly faults?: GatewayFaults;
   /** How long after the 101 a connection still answers 410; milliseconds. @default 0 */
   readonly postableDelayMs?: number;
   /** Bytes a client may leave unread before posts to it answer 429. @default 1 MiB; AWS documents no number */
@@ -103,11 +109,15 @@ export class WebSocketApi {
   readonly #pending = new Set<Duplex>();
   readonly #lingering = new Set<Promise<unknown>>();
   readonly #working = new Set<Promise<unknown>>();
+  readonly #faults: GatewayFaults;
+  /** What starts each `$disconnect` that is late, by its timer. */
+  readonly #late = new Map<unknown, () => void>();
   #stopped = false;
 
   constructor(options: WebSocketApiOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#faults = options.faults ?? NO_GATEWAY_FAULTS;
     this.#identifiers = new Identifiers(options.apiId, options.region, this.#clock);
     this.#select = compileRouteSelection(options.routeSelectionExpression);
     this.#server = this.#createServer();
@@ -181,6 +191,10 @@ export class WebSocketApi {
     this.#stopped = true;
     for (const connection of this.#connections.values()) connection.goAway();
     for (const socket of this.#pending) socket.destroy();
+    for (const [timer, start] of this.#late) {
+      this.#clock.clearTimeout(timer);
+      start();
+    }
     while (this.#lingering.size > 0) await Promise.allSettled(this.#lingering);
   }
 
@@ -210,6 +224,7 @@ export class WebSocketApi {
       connections: this.#connections,
       authorize: authorize ?? (() => true),
       admit: () => admit?.('callback') ?? true,
+      faults: this.#faults,
       postableDelayMs: this.#options.postableDelayMs ?? 0,
       sendBufferBytes: this.#options.sendBufferBytes ?? SEND_BUFFER_BYTES,
     });
@@ -219,7 +234,7 @@ export class WebSocketApi {
     const { admit, apiKeys, stage } = this.#options;
     const fault = upgradeFault(request, arrival.path, stage);
     if (fault !== undefined) return fault;
-    if (admit?.('connection') === false) return TOO_MANY_REQUESTS;
+    if (admit?.('connection', '$connect') === false) return TOO_MANY_REQUESTS;
     return apiKeys !== undefined && this.#keyOf(arrival) === undefined ? FORBIDDEN : undefined;
   }
 
@@ -270,10 +285,12 @@ export class WebSocketApi {
 
   #adopt(context: ConnectionContext, ws: WebSocket, socket: Duplex): void {
     const { connectionId } = context;
-    const connection: Connection = new Connection(context, ws, socket, this.#clock, {
-      message: (body) => this.#route(connection, body),
-      closed: (closing) => this.#disconnect(connection, closing),
-    });
+    const events = {
+      message: (body: string) => this.#route(connection, body),
+      closed: (closing: Closing) => this.#disconnect(connection, closing),
+    };
+    const fate = this.#faults.connection();
+    const connection: Connection = new Connection(context, ws, socket, this.#clock, events, fate);
     this.#connections.set(connectionId, connection);
     this.#linger(connection.finished);
   }
@@ -281,11 +298,11 @@ export class WebSocketApi {
   #route(connection: Connection, body: string): void {
     const { routes, shuffle } = this.#options;
     const occurrence = this.#occurrence();
-    if (this.#options.admit?.('message') === false) {
+    const routeKey = chooseRoute(this.#select(body), routes);
+    if (this.#options.admit?.('message', routeKey) === false) {
       this.#sendError(connection, FAILURE_FRAMES.throttled, occurrence);
       return;
     }
-    const routeKey = chooseRoute(this.#select(body), routes);
     const integration = routeKey === undefined ? undefined : routes.get(routeKey);
     if (routeKey === undefined || integration === undefined) {
       this.#sendError(connection, FORBIDDEN_FRAME, occurrence);
@@ -332,10 +349,25 @@ export class WebSocketApi {
     this.#connections.delete(connection.context.connectionId);
     const integration = this.#options.routes.get('$disconnect');
     if (integration === undefined) return;
-    const event = disconnectEvent(connection.context, this.#occurrence(), closing);
-    const told = invoke(integration, event, this.#clock);
-    this.#linger(told);
-    this.#work(told);
+    for (const delayMs of this.#faults.disconnect()) {
+      const start = () => {
+        const event = disconnectEvent(connection.context, this.#occurrence(), closing);
+        const told = invoke(integration, event, this.#clock);
+        this.#linger(told);
+        this.#work(told);
+      };
+      if (delayMs > 0 && !this.#stopped) this.#startLate(start, delayMs);
+      else start();
+    }
+  }
+
+  #startLate(start: () => void, delayMs: number): void {
+    const run = (): void => {
+      this.#late.delete(timer);
+      start();
+    };
+    const timer = this.#clock.setTimeout(run, delayMs);
+    this.#late.set(timer, run);
   }
 
   #contextOf(arrival: Arrival): ConnectionContext {

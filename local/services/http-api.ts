@@ -29,6 +29,8 @@ export interface HttpApiOptions {
   /** Whether the function of a route lets this API invoke it. */
   readonly mayInvoke: (route: HttpRoute) => boolean;
   readonly invoke: (functionName: string, event: unknown) => Promise<Invocation>;
+  /** Whether the account's quota and the throttle of the route have room for one more request. @default always */
+  readonly admit?: (routeKey: string) => boolean;
   /** @default the machine's time */
   readonly clock?: GatewayClock;
 }
@@ -41,6 +43,7 @@ const INTEGRATION_TIMEOUT_MS = 30_000;
 const NOT_FOUND = answer(404, 'Not Found');
 const FORBIDDEN = answer(403, 'Forbidden');
 const TOO_LARGE = answer(413, 'Request Entity Too Large');
+const TOO_MANY_REQUESTS = answer(429, 'Too Many Requests');
 const FAILED = answer(500, 'Internal Server Error');
 const UNAVAILABLE = answer(503, 'Service Unavailable');
 
@@ -87,6 +90,7 @@ export class HttpApi {
     if (match === undefined) return NOT_FOUND;
     const caller = this.#caller(request, parts, match);
     if (caller === 'refused') return FORBIDDEN;
+    if (this.#options.admit?.(match.route.key) === false) return TOO_MANY_REQUESTS;
     if (!this.#options.mayInvoke(match.route)) return FAILED;
     const event = httpEvent(request, parts, match, this.#context(requestId, caller));
     return this.#invoke(match.route.functionName, event);

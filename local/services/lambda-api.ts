@@ -1,9 +1,13 @@
 /** The Invoke operation of the Lambda API (API reference, "Invoke"), which is all that functions and emitters need. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Caller } from '../dynamodb/call.ts';
+import { carryOut, type Decision, type Failure } from '../faults/decision.ts';
+import { type GatewayClock, systemClock } from '../gateway/clock.ts';
 import type { FunctionHost } from '../host/function-host.ts';
 import type { Outcome } from '../host/invocation.ts';
 import { MAX_EVENT_BYTES, MAX_SYNC_BYTES, tooLarge } from '../host/payload-limits.ts';
 import type { AccessControl } from '../iam/access-control.ts';
+import { callerOf } from './caller.ts';
 import { readBody, sendJson, sendJsonText } from './http-message.ts';
 
 const PATH = /^\/2015-03-31\/functions\/([^/?]+)\/invocations$/;
@@ -16,7 +20,14 @@ export interface LambdaApiOptions {
   readonly access: AccessControl;
   readonly region: string;
   readonly accountId: string;
+  /** What goes wrong on purpose with the next call. @default nothing */
+  readonly decide?: (caller: Caller) => Decision | undefined;
+  /** @default the machine's time */
+  readonly clock?: GatewayClock;
 }
+
+/** Writes the answer of a call that has been made. */
+type Reply = () => void;
 
 export class LambdaApi {
   readonly #options: LambdaApiOptions;
@@ -47,7 +58,16 @@ export class LambdaApi {
     const payload = body.length === 0 ? '{}' : body.toString('utf8');
     const problem = jsonProblem(payload);
     if (problem !== undefined) return refuse(response, 400, 'InvalidRequestContentException', problem);
-    return this.#invoke(response, name, type, payload);
+    const act = () => this.#invoke(response, name, type, payload);
+    const decision = this.#options.decide?.(callerOf(request));
+    const reply =
+      decision === undefined
+        ? await act()
+        : await carryOut<Reply>(decision, this.#options.clock ?? systemClock, {
+            act,
+            fail: (failure) => () => fail(response, failure),
+          });
+    reply();
   }
 
   /** Verifies and authorises; answers 403 itself. The body of a denial has a capital M, others have not. */
@@ -70,16 +90,15 @@ export class LambdaApi {
     return `arn:aws:lambda:${region}:${accountId}:function:${name}${qualifier === undefined ? '' : `:${qualifier}`}`;
   }
 
-  async #invoke(response: ServerResponse, name: string, type: string, payload: string): Promise<void> {
+  async #invoke(response: ServerResponse, name: string, type: string, payload: string): Promise<Reply> {
     const { host } = this.#options;
-    if (type === 'DryRun') {
-      response.writeHead(204).end();
-    } else if (type === 'Event') {
+    if (type === 'DryRun') return () => void response.writeHead(204).end();
+    if (type === 'Event') {
       const { requestId } = host.invokeLater(name, payload);
-      sendJsonText(response, 202, '', { 'x-amzn-requestid': requestId });
-    } else {
-      this.#answer(response, await host.invokeText(name, payload));
+      return () => sendJsonText(response, 202, '', { 'x-amzn-requestid': requestId });
     }
+    const outcome = await host.invokeText(name, payload);
+    return () => this.#answer(response, outcome);
   }
 
   #answer(response: ServerResponse, outcome: Outcome): void {
@@ -122,6 +141,15 @@ function jsonProblem(text: string): string | undefined {
   } catch (error) {
     return `Could not parse request body into json: ${error instanceof Error ? error.message : String(error)}`;
   }
+}
+
+/** Too many calls of the API itself, whatever function they are for. */
+const THROTTLED = { Reason: 'CallerRateLimitExceeded', Type: 'User', message: 'Rate exceeded' };
+
+function fail(response: ServerResponse, failure: Failure): void {
+  if (failure === 'cut') response.destroy();
+  else if (failure === 'error') refuse(response, 500, 'ServiceException', 'The service failed.');
+  else sendJson(response, 429, THROTTLED, { 'x-amzn-errortype': 'TooManyRequestsException' });
 }
 
 function refuse(response: ServerResponse, status: number, type: string, message: string): void {

@@ -1,9 +1,14 @@
 /** The AWS services that speak JSON at `POST /`, told apart by `X-Amz-Target`. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Caller } from '../dynamodb/call.ts';
+import { carryOut, type Decision } from '../faults/decision.ts';
+import { callTypeOf, serviceFailure } from '../faults/service-faults.ts';
+import { type GatewayClock, systemClock } from '../gateway/clock.ts';
 import type { AccessControl, SignedService } from '../iam/access-control.ts';
 import { denialRefusal, signatureRefusal } from '../iam/json-refusal.ts';
 import type { Need } from '../iam/policy.ts';
 import { putEventsNeeds } from '../iam/service-needs.ts';
+import { callerOf } from './caller.ts';
 import type { EventBridge } from './event-bridge.ts';
 import { readBody, sendJson } from './http-message.ts';
 import { answerSecrets, type JsonReply, type SecretsOptions, secretsNeeds } from './secrets-api.ts';
@@ -14,6 +19,10 @@ export interface ServiceEndpointOptions {
   readonly secrets: SecretsOptions;
   readonly events: EventBridge;
   readonly queues: Sqs;
+  /** What goes wrong on purpose with a type of call. @default nothing */
+  readonly decide?: (callType: string, caller: Caller) => Decision | undefined;
+  /** @default the machine's time */
+  readonly clock?: GatewayClock;
   readonly dynamodb: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 }
 
@@ -46,16 +55,21 @@ export class ServiceEndpoint {
     const target = String(request.headers['x-amz-target']);
     if (target.startsWith(DYNAMODB)) return this.#options.dynamodb(request, response);
     const body = await readBody(request, MAX_REQUEST_BYTES);
-    const { status, body: answer, headers } = await this.#answer(target, request, body);
+    const answer = await this.#answer(target, request, body);
+    if (answer === undefined) {
+      response.destroy();
+      return;
+    }
+    const { status, body: reply, headers } = answer;
     const version = target.startsWith(QUEUES) ? '1.0' : '1.1';
-    sendJson(response, status, answer, { 'content-type': `application/x-amz-json-${version}`, ...headers });
+    sendJson(response, status, reply, { 'content-type': `application/x-amz-json-${version}`, ...headers });
   }
 
   #answer(
     target: string,
     request: IncomingMessage,
     body: Buffer | undefined,
-  ): JsonReply | Promise<JsonReply> {
+  ): JsonReply | Promise<JsonReply | undefined> {
     const call = this.#call(target, parse(body));
     if (call === undefined) {
       const message = `${target} does not run locally`;
@@ -65,7 +79,24 @@ export class ServiceEndpoint {
     const verdict = access.verify(call.service, request, body ?? EMPTY);
     if (verdict.kind === 'refused') return signatureRefusal(call.service, verdict);
     const denial = access.denial(verdict.accessKeyId, call.needs);
-    return denial === undefined ? call.run(verdict.accessKeyId) : denialRefusal(call.service, denial);
+    if (denial !== undefined) return denialRefusal(call.service, denial);
+    return this.#carryOut(target, callerOf(request), () => call.run(verdict.accessKeyId));
+  }
+
+  /** Runs a call that is allowed, or what goes wrong with it; undefined where the connection is to be cut. */
+  #carryOut(
+    target: string,
+    caller: Caller,
+    act: () => JsonReply | Promise<JsonReply>,
+  ): JsonReply | Promise<JsonReply | undefined> {
+    const { clock = systemClock, decide } = this.#options;
+    const callType = callTypeOf(target);
+    const decision = decide?.(callType, caller);
+    if (decision === undefined) return act();
+    return carryOut<JsonReply | undefined>(decision, clock, {
+      act: async () => act(),
+      fail: (failure) => (failure === 'cut' ? undefined : serviceFailure(callType, failure)),
+    });
   }
 
   #call(target: string, request: unknown): ServiceCall | undefined {

@@ -15,7 +15,9 @@ import type {
   QueueDefinition,
   RuleTarget,
   ScheduleDefinition,
+  StageThrottling,
   TableDefinition,
+  Throttle,
   WebSocketApiDefinition,
 } from './deployment.ts';
 import { TemplateError } from './errors.ts';
@@ -30,6 +32,7 @@ import {
   IGNORED_RESOURCES,
   integrationSchema,
   queueSchema,
+  type RouteSettings,
   routeSchema,
   ruleSchema,
   stageSchema,
@@ -335,7 +338,7 @@ class DeploymentReader {
   #webSocketApi(): WebSocketApiDefinition | undefined {
     const api = this.#api('WEBSOCKET');
     if (api === undefined) return undefined;
-    const { apiId, stage, expression } = api;
+    const { apiId, stage, expression, throttling } = api;
     const found = this.#routes(apiId);
     const routes = found.map(({ key, functionName, authorization, at }) => {
       if (authorization === 'NONE') return [key, functionName] as const;
@@ -347,7 +350,14 @@ class DeploymentReader {
     });
     const wantsKey = found.some(({ key, apiKeyRequired }) => key === '$connect' && apiKeyRequired);
     const apiKeys = wantsKey ? readApiKeys(this.#frontDoorSource(), apiId, stage) : undefined;
-    return { apiId, stage, routeSelectionExpression: expression, routes: new Map(routes), apiKeys };
+    return {
+      apiId,
+      stage,
+      routeSelectionExpression: expression,
+      routes: new Map(routes),
+      apiKeys,
+      throttling,
+    };
   }
 
   #httpApi(): HttpApiDefinition | undefined {
@@ -358,10 +368,10 @@ class DeploymentReader {
       functionName,
       authorization,
     }));
-    return { apiId: api.apiId, stage: api.stage, routes };
+    return { apiId: api.apiId, stage: api.stage, routes, throttling: api.throttling };
   }
 
-  #api(protocol: 'HTTP' | 'WEBSOCKET'): { apiId: string; stage: string; expression: string } | undefined {
+  #api(protocol: 'HTTP' | 'WEBSOCKET'): ApiWithStage | undefined {
     const apis = this.#resources('AWS::ApiGatewayV2::Api').filter(
       ([logicalId]) => this.#properties(logicalId, apiSchema).ProtocolType === protocol,
     );
@@ -377,7 +387,8 @@ class DeploymentReader {
       .find(({ ApiId }) => ApiId === apiId);
     if (stage === undefined) throw new TemplateError('invalid_property', at, 'the API has no stage');
     const { RouteSelectionExpression: expression } = this.#properties(api[0], apiSchema);
-    return { apiId, stage: stage.StageName, expression: expression ?? '$request.body.action' };
+    const throttling = throttlingOf(stage.DefaultRouteSettings, stage.RouteSettings);
+    return { apiId, stage: stage.StageName, expression: expression ?? '$request.body.action', throttling };
   }
 
   #frontDoorSource(): FrontDoorSource {
@@ -483,6 +494,25 @@ class DeploymentReader {
     });
     return new Map(outputs);
   }
+}
+
+interface ApiWithStage {
+  readonly apiId: string;
+  readonly stage: string;
+  readonly expression: string;
+  readonly throttling: StageThrottling;
+}
+
+function throttlingOf(all: RouteSettings, routes: Readonly<Record<string, RouteSettings>>): StageThrottling {
+  const own = Object.entries(routes).map(([key, settings]) => [key, throttleOf(settings)] as const);
+  return { all: throttleOf(all), route: new Map(own) };
+}
+
+function throttleOf({ ThrottlingRateLimit: rate, ThrottlingBurstLimit: burst }: RouteSettings): Throttle {
+  return {
+    ...(rate === undefined ? {} : { ratePerSecond: rate }),
+    ...(burst === undefined ? {} : { burst }),
+  };
 }
 
 const NAME_PROPERTIES: Readonly<Record<string, string>> = {

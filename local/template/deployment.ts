@@ -92,11 +92,25 @@ export interface WebSocketApiDefinition {
   readonly routes: ReadonlyMap<string, string>;
   /** Keys that `$connect` takes; undefined where it wants none. */
   readonly apiKeys: readonly ApiKeyDefinition[] | undefined;
+  readonly throttling: StageThrottling;
 }
 
 export interface ApiKeyDefinition {
   readonly id: string;
   readonly value: string;
+}
+
+/** Throttling settings of a stage; what is undefined is not set. 0 lets nothing through. */
+export interface Throttle {
+  readonly ratePerSecond?: number;
+  readonly burst?: number;
+}
+
+export interface StageThrottling {
+  /** `DefaultRouteSettings`: of every route, unless its own say otherwise. */
+  readonly all: Throttle;
+  /** `RouteSettings`, by route key. */
+  readonly route: ReadonlyMap<string, Throttle>;
 }
 
 export interface HttpRoute {
@@ -110,6 +124,7 @@ export interface HttpApiDefinition {
   readonly apiId: string;
   readonly stage: string;
   readonly routes: readonly HttpRoute[];
+  readonly throttling: StageThrottling;
 }
 
 /** A CloudFront distribution before the two APIs. */

@@ -96,9 +96,15 @@ export const apiSchema = z.looseObject({
   CorsConfiguration: z.optional(z.undefined()),
 });
 
+const limit = z.optional(z.coerce.number().check(z.gte(0)));
+const routeSettings = z.looseObject({ ThrottlingRateLimit: limit, ThrottlingBurstLimit: limit });
+export type RouteSettings = z.output<typeof routeSettings>;
+
 export const stageSchema = z.looseObject({
   ApiId: text,
   StageName: text,
+  DefaultRouteSettings: z._default(routeSettings, {}),
+  RouteSettings: z._default(z.record(text, routeSettings), {}),
   StageVariables: z.optional(z.undefined()),
 });
 

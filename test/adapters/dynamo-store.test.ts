@@ -29,6 +29,32 @@ describe('on the in-process table', () => {
   });
 });
 
+describe('on a table whose answer to a write is lost', () => {
+  test('a socket that the SDK opens a second time was opened by this call, and by no other one', async () => {
+    const { client } = await busTable();
+    let isLost = true;
+    const send = async (command: UpdateCommand) => {
+      const answer = await client.send(command);
+      if (!isLost || !(command instanceof UpdateCommand)) return answer;
+      isLost = false;
+      // What the SDK does with an answer that did not come: the same request again.
+      return client.send(command);
+    };
+    const lossy = { send } as unknown as DynamoDBDocumentClient;
+    const options = { client: lossy, table: BUS_TABLE, random: new SeededRandom(1), isHot: () => false };
+    const store = new DynamoStore({ ...options, clock: new FakeClock() });
+    const connection = { id: SOCKET.connectionId, sid: SOCKET.id, open: true, connectedAt: START };
+    await store.createConnection(
+      { ...connection, handshake: HANDSHAKE, credentials: {}, namespaces: {}, left: {} },
+      [],
+    );
+    await store.connectSocket({ ...SOCKET, state: 'pending' }, []);
+    expect(await store.openSocket(SOCKET)).toBe(true);
+    expect(isLost).toBe(false);
+    expect(await store.openSocket(SOCKET)).toBe(false);
+  });
+});
+
 const dynamo = mockClient(DynamoDBDocumentClient);
 
 const conflict = () =>
@@ -91,6 +117,20 @@ describe('on a table that answers with', () => {
     // Waits grow: a fixed first pause would call two hundred times.
     expect(dynamo.commandCalls(TransactWriteCommand).length).toBeLessThan(25);
   });
+
+  test.each(['ThrottlingError', 'ProvisionedThroughputExceeded'])(
+    'no capacity for a transaction, which the SDK does not repeat: the write is (%s)',
+    async (Code) => {
+      const cancelled = new TransactionCanceledException({
+        message: 'cancelled',
+        $metadata: {},
+        CancellationReasons: [{ Code: 'None' }, { Code }],
+      });
+      dynamo.on(TransactWriteCommand).rejectsOnce(cancelled).resolves({});
+      expect(await store.join(SOCKET, ['list:1'], 5)).toBe('joined');
+      expect(dynamo.commandCalls(TransactWriteCommand)).toHaveLength(2);
+    },
+  );
 
   test('a conflict with a transaction on a single row: that is repeated too', async () => {
     dynamo.on(UpdateCommand).rejectsOnce(singleConflict()).resolves({});

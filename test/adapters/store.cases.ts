@@ -148,7 +148,7 @@ export function storeCases(make: (options: StoreFactoryOptions) => Promise<Store
     test('that is closed stays a while for late frames, then is absent', async () => {
       const { id } = await newConnection();
       await store.closeConnection(id, clock.now());
-      clock.advance(14 * MINUTE);
+      clock.advance(134 * MINUTE);
       expect(await store.connection(id)).toMatchObject({ open: false });
       clock.advance(2 * MINUTE);
       expect(await store.connection(id)).toBeUndefined();
@@ -274,7 +274,7 @@ export function storeCases(make: (options: StoreFactoryOptions) => Promise<Store
         left: { [NAMESPACE]: clock.now() },
       });
       expect(await memberIds(whole)).toEqual([]);
-      clock.advance(16 * MINUTE);
+      clock.advance(136 * MINUTE);
       expect(await store.socket(socket)).toBeUndefined();
     });
 
@@ -344,7 +344,7 @@ export function storeCases(make: (options: StoreFactoryOptions) => Promise<Store
     test('leaves its row for a while', async () => {
       const { socket } = await newSocket();
       await store.closeSocket(socket, clock.now());
-      clock.advance(14 * MINUTE);
+      clock.advance(134 * MINUTE);
       expect(await store.socket(socket)).toMatchObject({ state: 'closed' });
       clock.advance(2 * MINUTE);
       expect(await store.socket(socket)).toBeUndefined();

@@ -193,7 +193,7 @@ describe('a packet to many', () => {
           inFlight -= 1;
           return 'ok';
         },
-        close: async () => undefined,
+        close: async () => true,
       },
     };
     const recipients = Array.from({ length: 500 }, (_, i) => ({ connectionId: String(i) }));

@@ -323,6 +323,54 @@ describe('DISCONNECT', () => {
     expect(at.wire.to(ID).at(-1)).toBe('41/other,');
     expect(at.wire.closed).toEqual([ID]);
   });
+
+  test.each(['throttled', 'failed', 'refused'] as const)(
+    'of the server whose DISCONNECT was %s ends the connection, so that no client is left deaf',
+    async (outcome) => {
+      await connected(at, 1);
+      const id = await joinedNamespace(at, ID);
+      at.wire.outcome = () => outcome;
+      await at.lifecycle.disconnectSocket(
+        { namespace: '/', id, connectionId: ID, connectedAt: START },
+        false,
+      );
+      expect(at.wire.closed).toEqual([ID]);
+      expect((await at.store.connection(ID))?.open).toBe(false);
+    },
+  );
+
+  test('of the server tries a throttled DISCONNECT again', async () => {
+    await connected(at, 1);
+    const id = await joinedNamespace(at, ID);
+    let tries = 0;
+    at.wire.outcome = () => {
+      tries += 1;
+      return tries < 3 ? 'throttled' : 'ok';
+    };
+    await at.lifecycle.disconnectSocket({ namespace: '/', id, connectionId: ID, connectedAt: START }, false);
+    expect([at.wire.to(ID).at(-1), at.wire.closed]).toEqual(['41', []]);
+  });
+});
+
+test('a connection whose greeting failed and that cannot be cut is pinged', async () => {
+  const work = await accept();
+  at.wire.outcome = () => 'failed';
+  at.wire.closes = false;
+  await at.lifecycle.greet(work);
+  expect(await inSlot()).toBe(true);
+});
+
+test('a connection that cannot be cut keeps its rows: its client hears on, and is cut the next time', async () => {
+  await connected(at, 1);
+  const id = await joinedNamespace(at, ID);
+  at.wire.closes = false;
+  await expect(at.lifecycle.close(ID)).rejects.toMatchObject({ code: 'unavailable' });
+  expect((await at.store.connection(ID))?.open).toBe(true);
+  expect(await members()).toEqual([id]);
+  expect(await inSlot()).toBe(true);
+  at.wire.closes = true;
+  await at.lifecycle.close(ID);
+  expect([await members(), await inSlot()]).toEqual([[], false]);
 });
 
 describe('a connection that ends', () => {

@@ -275,6 +275,34 @@ describe('what is due', () => {
     expect(await left()).toEqual([]);
   });
 
+  test('closes a connection whose greeting was cut off before its slot, since nobody would ever ping it', async () => {
+    const unpinged = await client(1);
+    await at.store.leaveSlot(unpinged, slotOf(unpinged, INTERVAL));
+    const other = await client(2);
+    await sweepFor(2);
+    expect([await isOpen(unpinged), await isOpen(other)]).toEqual([false, true]);
+    expect(await left()).not.toContainEqual(expect.objectContaining({ connectionId: unpinged }));
+  });
+
+  test('before the first tick of all is done by it', async () => {
+    const idle = await connected(at, 1);
+    at.clock.advance(3 * MINUTE);
+    await at.sweeper.sweep();
+    expect(await isOpen(idle)).toBe(false);
+  });
+
+  test('before a first tick that fails is done by the next, however late that is', async () => {
+    const idle = await connected(at, 1);
+    at.clock.advance(MINUTE);
+    const { due } = at.store;
+    at.store.due = () => Promise.reject(new Error('unavailable'));
+    await expect(at.sweeper.sweep()).rejects.toThrow('unavailable');
+    at.store.due = due.bind(at.store);
+    at.clock.advance(30 * MINUTE);
+    await at.sweeper.sweep();
+    expect(await isOpen(idle)).toBe(false);
+  });
+
   test('closes the connection of a socket that is still pending after 45 seconds', async () => {
     const id = await client(1);
     const record = (await at.store.socket({
@@ -325,6 +353,17 @@ describe('what is due', () => {
     await sweepFor(2);
     expect(at.wire.closed).toEqual([]);
     expect(await left()).toEqual([]);
+  });
+
+  test('repeats the cleanup of a connection that had no slot, since nothing else would', async () => {
+    const id = await client(1);
+    await at.store.leaveSlot(id, slotOf(id, INTERVAL));
+    await at.store.closeConnection(id, at.clock.now());
+    await sweepFor(2);
+    const { members } = await at.store.members({ kind: 'namespace', namespace: '/' }, 0, {});
+    const socket = (await at.store.connection(id))?.namespaces['/'] ?? '';
+    expect((await at.store.socket({ namespace: '/', id: socket }))?.state).toBe('closed');
+    expect(members).toEqual([]);
   });
 
   test('in the very minute of a first sweep is not missed', async () => {

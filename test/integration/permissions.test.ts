@@ -20,8 +20,6 @@ const OPENING_MS = 300;
 const used: AuthorizedUse[] = [];
 /** While set, nothing can be marked closed: what ends leaves its rows behind. */
 let leavesRows = false;
-/** While set, no callback has room in the account's quota. */
-let throttled = false;
 let bus: TestStack;
 
 beforeAll(async () => {
@@ -29,10 +27,7 @@ beforeAll(async () => {
     assembly: synthesise({ ...SETTINGS, APPS: `${FIVE},${EVERYTHING}` }),
     settings: { JWT_SECRET, CLOUD_API_KEY },
     host: { maxInstances: 2 },
-    gateway: {
-      postableDelayMs: OPENING_MS,
-      admit: (what) => !(throttled && what === 'callback'),
-    },
+    gateway: { postableDelayMs: OPENING_MS },
     dynamodb: {
       before: async (operation) =>
         leavesRows && operation === 'UpdateItem'
@@ -178,12 +173,14 @@ async function drive(): Promise<void> {
   const heardOfIt = heard(watcher, 'done');
   await route();
   await heardOfIt;
-  throttled = true;
+  bus.stack.faults.replace({
+    calls: { 'connections.POST': { throttled: 1 }, 'connections.DELETE': { throttled: 1 } },
+  });
   cut(leaver);
   await route();
   // By now `disconnect` has begun too, and what it posts has been refused for almost as long.
   await bus.stack.settled(20_000);
-  throttled = false;
+  bus.stack.faults.clear();
   await publish({ op: 'disconnectSockets', namespace, close: true });
   await bus.stack.settled();
 }

@@ -71,6 +71,8 @@ export class FakeWire implements Wire {
   readonly posts: { readonly connectionId: string; readonly frame: string }[] = [];
   readonly closed: string[] = [];
   outcome: (connectionId: string, frame: string) => PostOutcome = () => 'ok';
+  /** Whether connections can be cut. */
+  closes = true;
 
   async post(connectionId: string, frame: string): Promise<PostOutcome> {
     const outcome = this.outcome(connectionId, frame);
@@ -78,8 +80,10 @@ export class FakeWire implements Wire {
     return outcome;
   }
 
-  async close(connectionId: string): Promise<void> {
+  async close(connectionId: string): Promise<boolean> {
+    if (!this.closes) return false;
     this.closed.push(connectionId);
+    return true;
   }
 
   /** Frames one connection was sent, in order. */

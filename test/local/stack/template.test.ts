@@ -163,6 +163,27 @@ describe('a deployment', () => {
     expect(outputs.get('Url')).toBe('http://localhost:3000');
   });
 
+  test('has the throttles of stages and routes, and none where none is set', async () => {
+    const { webSocketApi, httpApi } = await deploymentOf(
+      fixtureTemplate({
+        WsStage: {
+          Type: 'AWS::ApiGatewayV2::Stage',
+          Properties: {
+            ApiId: { Ref: 'Ws' },
+            StageName: 'prod',
+            DefaultRouteSettings: { ThrottlingRateLimit: 0, ThrottlingBurstLimit: '5' },
+            RouteSettings: { $default: { ThrottlingRateLimit: 2.5 } },
+          },
+        },
+      }),
+    );
+    expect(webSocketApi?.throttling).toEqual({
+      all: { ratePerSecond: 0, burst: 5 },
+      route: new Map([['$default', { ratePerSecond: 2.5 }]]),
+    });
+    expect(httpApi?.throttling).toEqual({ all: {}, route: new Map() });
+  });
+
   test('has the event buses, and the rules with patterns that are on', async () => {
     const { eventBuses, eventRules } = await deploymentOf();
     expect(eventBuses).toEqual(['FixtureEvents']);

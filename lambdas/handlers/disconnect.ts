@@ -1,0 +1,22 @@
+import { disconnectEventSchema } from '../wiring/events.ts';
+import type { Server } from '../wiring/server.ts';
+
+/** `$disconnect`: cleans up. What it leaves undone, or was never called for, the sweep repeats. */
+export function disconnectHandler(server: Server) {
+  return async (event: unknown): Promise<{ statusCode: number }> => {
+    const parsed = disconnectEventSchema.safeParse(event);
+    if (!parsed.success) {
+      server.log.error('not a disconnect event of API Gateway', { issues: parsed.error.issues });
+      return { statusCode: 200 };
+    }
+    const { connectionId, requestId, disconnectStatusCode, disconnectReason } = parsed.data.requestContext;
+    server.log.forRequest({ requestId, connectionId });
+    server.log.debug('disconnected', { status: disconnectStatusCode, reason: disconnectReason });
+    try {
+      await server.lifecycle.disconnected(connectionId);
+    } catch (error) {
+      server.log.error('a connection could not be cleaned up; the sweep will repeat it', { error });
+    }
+    return { statusCode: 200 };
+  };
+}

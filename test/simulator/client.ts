@@ -1,0 +1,337 @@
+/** The stock client, as far as a server can tell: socket.io-client 4 with engine.io-client 6, WebSocket only. */
+import { decodePacket } from 'engine.io-parser';
+import type { Connection, Gateway, Peer } from './gateway.ts';
+import type { Ground } from './ground.ts';
+import { type Ledger, publishIn, type Session } from './ledger.ts';
+import type { Timer } from './scheduler.ts';
+
+/** The client's `timeout` option: from the first attempt to the open packet. */
+const CONNECT_TIMEOUT_MS = 20_000;
+
+interface Answer {
+  readonly ok: boolean;
+  readonly nonce?: number;
+  readonly error?: { readonly code: string };
+}
+
+interface Pending {
+  readonly nonce: number;
+  readonly event: string;
+  readonly resolve: (answer: Answer) => void;
+}
+
+interface Live {
+  readonly session: Session;
+  readonly pending: Map<number, Pending>;
+  /** Heard before the CONNECT reply: kept back until then. */
+  readonly early: number[];
+  /** Acknowledgements of what was sent before are of an earlier session. */
+  readonly firstAck: number;
+}
+
+/** Of an odd frame, and no event of this client. */
+const ODD_ACK = 999_999;
+const SOCKET_PACKET = /^(\d)(?:(\/[^,]*),)?(\d+)?(.*)$/s;
+
+export class Client {
+  readonly name: string;
+  /** Whether it comes back by itself after a drop that it did not want. */
+  reconnects = true;
+  readonly #ground: Ground;
+  readonly #gateway: Gateway;
+  readonly #ledger: Ledger;
+  readonly #sockets = new Map<string, Live>();
+  #connection: Connection | undefined;
+  /** Has its open packet. */
+  #isOpen = false;
+  #timer: Timer | undefined;
+  #returning: Timer | undefined;
+  #sessions = 0;
+  #nonces = 0;
+  /** Never begins anew: neither does the stock client's. */
+  #nextAck = 0;
+  #patienceMs = 0;
+
+  constructor(ground: Ground, gateway: Gateway, ledger: Ledger, name: string) {
+    this.#ground = ground;
+    this.#gateway = gateway;
+    this.#ledger = ledger;
+    this.name = name;
+  }
+
+  get isAway(): boolean {
+    return this.#connection === undefined;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  get connection(): Connection | undefined {
+    return this.#connection;
+  }
+
+  /** Its sockets that have their CONNECT reply. */
+  get sessions(): Session[] {
+    return [...this.#sockets.values()].flatMap(({ session }) =>
+      session.connectedAt === undefined ? [] : [session],
+    );
+  }
+
+  isConnectingTo(namespace: string): boolean {
+    return this.#sockets.has(namespace);
+  }
+
+  pendingIn(session: Session): readonly Pending[] {
+    return [...(this.#sockets.get(session.namespace)?.pending.values() ?? [])];
+  }
+
+  connect(): void {
+    if (this.#returning !== undefined) this.#returning.cancelled = true;
+    if (this.#connection !== undefined) return;
+    const connection = this.#gateway.connect(this.#peer(() => this.#connection === connection));
+    this.#connection = connection;
+    this.#ground.trace(() => `${this.name} connects as ${connection.id}`);
+    this.#alarm(CONNECT_TIMEOUT_MS, 'connect timeout');
+  }
+
+  /** CONNECT to a namespace; a second one to the same breaks the protocol. */
+  connectTo(namespace: string): void {
+    if (!this.#isOpen) return;
+    if (!this.#sockets.has(namespace)) {
+      this.#sessions += 1;
+      const session: Session = {
+        label: `${this.name}${namespace}#${this.#sessions}`,
+        namespace,
+        connectionId: this.#connection?.id ?? '',
+        askedAt: this.#ground.scheduler.now(),
+        operations: [],
+        heard: [],
+      };
+      this.#ledger.sessions.push(session);
+      this.#sockets.set(namespace, { session, pending: new Map(), early: [], firstAck: this.#nextAck });
+    }
+    this.send(`40${prefix(namespace)}`);
+  }
+
+  /** DISCONNECT from a namespace; with none left the client closes. */
+  leaveNamespace(namespace: string): void {
+    const live = this.#sockets.get(namespace);
+    if (live === undefined) return;
+    this.send(`41${prefix(namespace)}`);
+    this.#endSocket(live);
+    if (this.#sockets.size === 0) this.close();
+  }
+
+  /** Sends an event and waits for its acknowledgement; the payload gets a nonce that the answer must repeat. */
+  emit(session: Session, event: string, payload: object, resolve: (answer: Answer) => void = () => {}): void {
+    const live = this.#sockets.get(session.namespace);
+    if (live?.session !== session) return;
+    this.#nonces += 1;
+    const id = this.#nextAck;
+    this.#nextAck += 1;
+    live.pending.set(id, { nonce: this.#nonces, event, resolve });
+    const args = JSON.stringify([event, { ...payload, nonce: this.#nonces }]);
+    this.send(`42${prefix(session.namespace)}${id}${args}`);
+  }
+
+  emitSilently(session: Session, event: string, payload: object): void {
+    this.send(`42${prefix(session.namespace)}${JSON.stringify([event, payload])}`);
+  }
+
+  send(frame: string): void {
+    if (this.#connection === undefined) return;
+    this.#ground.trace(() => `${this.name} sends ${frame}`);
+    this.#gateway.send(this.#connection, frame);
+  }
+
+  close(): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#drop('own close');
+    this.#gateway.leave(connection);
+  }
+
+  /** Switched off, or out of reach. */
+  vanish(): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#drop('vanishes');
+    this.#gateway.vanish(connection);
+  }
+
+  #peer(isCurrent: () => boolean): Peer {
+    const current =
+      <A extends unknown[]>(handle: (...args: A) => void) =>
+      (...args: A): void => {
+        if (isCurrent()) handle(...args);
+      };
+    return {
+      opened: () => {},
+      refused: current((status: number) => {
+        if (this.#ground.isFaultless) this.#ground.violation(`${this.name} was refused with ${status}`);
+        this.#drop(`refused with ${status}`);
+        this.#comeBack();
+      }),
+      receive: current((frame: string) => this.#receive(frame)),
+      closed: current((code: number) => {
+        this.#drop(`closed with ${code}`);
+        this.#comeBack();
+      }),
+    };
+  }
+
+  #receive(frame: string): void {
+    this.#ground.trace(() => `${this.name} receives ${frame}`);
+    const packet = decodePacket(frame);
+    switch (packet.type) {
+      case 'open':
+        this.#opened(String(packet.data));
+        return;
+      case 'ping':
+        if (!this.#isOpen) {
+          // The stock client closes at once; without a fault its open packet came first.
+          if (this.#ground.isFaultless)
+            this.#ground.violation(`${this.name} was pinged before its open packet`);
+          this.#giveUp('pinged before the open packet');
+          return;
+        }
+        this.#alarm(this.#patienceMs, 'ping timeout');
+        this.send('3');
+        return;
+      case 'message':
+        this.#message(String(packet.data ?? ''));
+        return;
+      default:
+        if (!frame.startsWith('{"message"')) this.#ground.violation(`${this.name} got junk: ${frame}`);
+        {
+          this.#giveUp('parse error');
+          return;
+        }
+    }
+  }
+
+  #opened(text: string): void {
+    const { pingInterval, pingTimeout } = JSON.parse(text) as { pingInterval: number; pingTimeout: number };
+    this.#patienceMs = pingInterval + pingTimeout;
+    this.#alarm(this.#patienceMs, 'ping timeout');
+    // A second open packet only sets the timer again.
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    this.connectTo('/');
+  }
+
+  #message(text: string): void {
+    const [, type, namespace = '/', id, rest = ''] = SOCKET_PACKET.exec(text) ?? [];
+    const live = this.#sockets.get(namespace);
+    switch (type) {
+      case '0':
+        this.#connected(live, rest);
+        return;
+      case '1':
+        this.#dismissed(live);
+        return;
+      case '2':
+        if (live !== undefined) this.#event(live, rest);
+        return;
+      case '3':
+        if (live !== undefined) this.#acknowledged(live, Number(id), rest);
+        return;
+      case '4':
+        if (namespace !== '/nowhere') this.#ground.violation(`${this.name} was refused by ${namespace}`);
+        {
+          this.#dismissed(live);
+          return;
+        }
+      default:
+        this.#ground.violation(`${this.name} got no Socket.IO packet: ${text}`);
+    }
+  }
+
+  #connected(live: Live | undefined, rest: string): void {
+    if (live === undefined) return;
+    const { session } = live;
+    if (session.connectedAt !== undefined) {
+      this.#ground.violation(`${session.label} connected twice`);
+      return;
+    }
+    session.connectedAt = this.#ground.scheduler.now();
+    session.sid = (JSON.parse(rest) as { sid: string }).sid;
+    for (const publish of live.early.splice(0)) this.#ledger.hear(session, publish);
+  }
+
+  /** The server ends a socket; with none left the client closes, and does not come back by itself. */
+  #dismissed(live: Live | undefined): void {
+    if (live === undefined) return;
+    this.#endSocket(live);
+    if (this.#sockets.size === 0) this.close();
+  }
+
+  #event(live: Live, rest: string): void {
+    const publish = publishIn(rest);
+    if (publish === undefined) return;
+    if (live.session.connectedAt === undefined) live.early.push(publish);
+    else this.#ledger.hear(live.session, publish);
+  }
+
+  /** Like the stock client, which forgets the callback with its first call. */
+  #acknowledged(live: Live, id: number, rest: string): void {
+    const pending = live.pending.get(id);
+    // One of the odd frames asks for an acknowledgement of its own.
+    if (id === ODD_ACK) return;
+    if (pending === undefined) {
+      if (id >= this.#nextAck || (id >= live.firstAck && this.#ground.isFaultless))
+        this.#ground.violation(`${live.session.label} got an acknowledgement that it does not wait for`);
+      return;
+    }
+    live.pending.delete(id);
+    const [answer] = JSON.parse(rest) as [Answer];
+    if (answer.ok ? answer.nonce !== pending.nonce : this.#ground.isFaultless)
+      this.#ground.violation(
+        `${live.session.label} got a wrong acknowledgement of ${pending.event}: ${rest}`,
+      );
+    pending.resolve(answer);
+  }
+
+  #alarm(ms: number, reason: string): void {
+    if (this.#timer !== undefined) this.#timer.cancelled = true;
+    this.#timer = this.#ground.scheduler.after(ms, () => {
+      if (this.#ground.isFaultless) this.#ground.violation(`${this.name}: ${reason} without a fault`);
+      this.#giveUp(reason);
+    });
+  }
+
+  #giveUp(reason: string): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#drop(reason);
+    this.#gateway.leave(connection);
+    this.#comeBack();
+  }
+
+  #drop(reason: string): void {
+    this.#ground.trace(() => `${this.name} drops: ${reason}`);
+    for (const live of [...this.#sockets.values()]) this.#endSocket(live);
+    if (this.#timer !== undefined) this.#timer.cancelled = true;
+    if (this.#connection !== undefined) this.#connection.peer = undefined;
+    this.#connection = undefined;
+    this.#isOpen = false;
+  }
+
+  #endSocket(live: Live): void {
+    live.session.endedAt = this.#ground.scheduler.now();
+    this.#sockets.delete(live.session.namespace);
+  }
+
+  #comeBack(): void {
+    if (!this.reconnects) return;
+    // `reconnectionDelay`, as the manager randomises it.
+    this.#returning = this.#ground.scheduler.after(this.#ground.chance.between(500, 5_000), () => {
+      if (this.reconnects) this.connect();
+    });
+  }
+}
+
+function prefix(namespace: string): string {
+  return namespace === '/' ? '' : `${namespace},`;
+}

@@ -1,0 +1,300 @@
+/** Lambda: instances on demand, one event each at a time; some die, and asynchronous work comes late or twice. */
+import { DynamoOutbox } from '../../lambdas/adapters/dynamo-outbox.ts';
+import { DynamoStore } from '../../lambdas/adapters/dynamo-store.ts';
+import { postOutcome } from '../../lambdas/adapters/post-outcome.ts';
+import type { RequestLog } from '../../lambdas/adapters/powertools-log.ts';
+import type { Bus, BusConfig } from '../../lambdas/bus/context.ts';
+import { HttpRouter } from '../../lambdas/bus/http-router.ts';
+import { Lifecycle } from '../../lambdas/bus/lifecycle.ts';
+import { Messages } from '../../lambdas/bus/messages.ts';
+import { Polling } from '../../lambdas/bus/polling.ts';
+import type { OpenWork } from '../../lambdas/bus/ports.ts';
+import { Publisher } from '../../lambdas/bus/publisher.ts';
+import type { Registry } from '../../lambdas/bus/registry.ts';
+import { Sweeper } from '../../lambdas/bus/sweeper.ts';
+import { Upgrades } from '../../lambdas/bus/upgrade.ts';
+import { connectHandler } from '../../lambdas/handlers/connect.ts';
+import { disconnectHandler } from '../../lambdas/handlers/disconnect.ts';
+import { messageHandler } from '../../lambdas/handlers/message.ts';
+import { openHandler } from '../../lambdas/handlers/open.ts';
+import { publishHandler } from '../../lambdas/handlers/publish.ts';
+import { sweepHandler } from '../../lambdas/handlers/sweep.ts';
+import type { Deadline } from '../../lambdas/wiring/deadline.ts';
+import type { Server } from '../../lambdas/wiring/server.ts';
+import { BUS_TABLE } from '../support/bus-table.ts';
+import { memoryRows } from '../support/memory-rows.ts';
+import type { Ground } from './ground.ts';
+import { type Attempt, Instance } from './instance.ts';
+import { type SdkOptions, simulatedClient } from './sdk.ts';
+import type { ModelTable } from './table.ts';
+
+const HANDLERS = {
+  connect: connectHandler,
+  disconnect: disconnectHandler,
+  message: messageHandler,
+  open: openHandler,
+  publish: publishHandler,
+  sweep: sweepHandler,
+} satisfies Record<string, (server: Server) => unknown>;
+
+export type FunctionName = keyof typeof HANDLERS;
+type Handler = (event: unknown, context: Deadline) => Promise<unknown>;
+
+/** As the stack configures them (lib/functions.ts). */
+const SECONDS: Readonly<Record<FunctionName, number>> = {
+  connect: 10,
+  disconnect: 25,
+  message: 25,
+  open: 20,
+  publish: 28,
+  sweep: 55,
+};
+const POST_MS = 12;
+const WARM_MS = 4;
+const COLD_MS = 300;
+/** A function's clock is right within this. */
+const SKEW_MS = 100;
+const LAST_FATAL_CALL = 12;
+/** Lambda drops asynchronous work that is older (lib/functions.ts). */
+const OPEN_EVENT_AGE_MS = 60_000;
+
+export type Ended =
+  | { readonly kind: 'answered'; readonly value: unknown }
+  | { readonly kind: 'threw'; readonly error: unknown }
+  | { readonly kind: 'killed' };
+
+/** What the functions reach of the gateway: an HTTP status. */
+export interface ManagementApi {
+  post(connectionId: string, frame: string): number;
+  delete(connectionId: string): number;
+}
+
+/** Servers that are broken on purpose, to see that the simulator notices. */
+export interface Sabotage extends SdkOptions {
+  readonly server?: (server: Server) => Server;
+  readonly bus?: (bus: Bus) => Bus;
+}
+
+export interface FunctionsOptions {
+  readonly table: ModelTable;
+  readonly registry: Registry;
+  readonly config: BusConfig;
+  readonly sabotage: Sabotage;
+}
+
+interface Warm {
+  readonly instance: Instance;
+  readonly handler: Handler;
+}
+
+export class Functions {
+  readonly #ground: Ground;
+  readonly #options: FunctionsOptions;
+  readonly #api: ManagementApi;
+  readonly #idle = new Map<FunctionName, Warm[]>();
+  #instances = 0;
+  #invocations = 0;
+  /** Events under way, or accepted and not begun. */
+  running = 0;
+
+  constructor(ground: Ground, options: FunctionsOptions, api: ManagementApi) {
+    this.#ground = ground;
+    this.#options = options;
+    this.#api = api;
+  }
+
+  /** Runs a function with an event. @param ended is told once how that ended */
+  invoke(name: FunctionName, event: unknown, ended: (how: Ended) => void = () => {}): void {
+    this.running += 1;
+    const warm = this.#idle.get(name)?.pop();
+    const { chance, scheduler } = this.#ground;
+    scheduler.after(warm === undefined ? chance.latency(COLD_MS) : chance.latency(WARM_MS), () =>
+      this.#run(name, warm ?? this.#instance(name), event, ended),
+    );
+  }
+
+  #run(name: FunctionName, { instance, handler }: Warm, event: unknown, ended: (how: Ended) => void): void {
+    const { chance, faults, scheduler } = this.#ground;
+    this.#invocations += 1;
+    const label = `${name} #${this.#invocations}`;
+    this.#ground.trace(() => `${instance.label} begins ${label} ${brief(event)}`);
+    let isOver = false;
+    const end = (how: Ended): void => {
+      if (isOver) return;
+      isOver = true;
+      timeout.cancelled = true;
+      this.running -= 1;
+      this.#check(name, label, how);
+      ended(how);
+    };
+    const deadline = scheduler.now() + SECONDS[name] * 1_000;
+    const timeout = scheduler.after(SECONDS[name] * 1_000, () => instance.die());
+    const fatal = chance.hits(faults.killed)
+      ? { call: 1 + chance.below(LAST_FATAL_CALL), effect: chance.hits(0.5) }
+      : undefined;
+    instance.thaw({ label, calls: 0, fatal, died: () => end({ kind: 'killed' }) });
+    const after = (how: Ended) => (): void => {
+      if (isOver) return;
+      instance.freeze();
+      this.#idleOf(name).push({ instance, handler });
+      end(how);
+    };
+    handler(event, { getRemainingTimeInMillis: () => deadline - scheduler.now() }).then(
+      (value) => after({ kind: 'answered', value })(),
+      (error: unknown) => after({ kind: 'threw', error })(),
+    );
+  }
+
+  #check(name: FunctionName, label: string, how: Ended): void {
+    this.#ground.trace(() => `${label} ${how.kind}${how.kind === 'answered' ? ` ${brief(how.value)}` : ''}`);
+    if (how.kind !== 'threw') return;
+    // What is retried or made up for by the next tick may fail, but not for nothing.
+    const isRepeated = name === 'open' || name === 'sweep';
+    if (!isRepeated || this.#ground.isFaultless) {
+      this.#ground.violation(`${label} threw ${String(how.error)}`);
+    }
+  }
+
+  #idleOf(name: FunctionName): Warm[] {
+    const idle = this.#idle.get(name) ?? [];
+    this.#idle.set(name, idle);
+    return idle;
+  }
+
+  #instance(name: FunctionName): Warm {
+    this.#instances += 1;
+    const instance = new Instance(this.#ground, name, this.#instances);
+    return { instance, handler: HANDLERS[name](this.#server(instance)) };
+  }
+
+  #server(instance: Instance): Server {
+    const { chance, scheduler } = this.#ground;
+    const { config, registry, sabotage, table } = this.#options;
+    const skew = Math.round(chance.between(-SKEW_MS, SKEW_MS));
+    const clock = {
+      now: () => Math.floor(scheduler.now()) + skew,
+      sleep: (ms: number) => instance.sleep(ms),
+    };
+    const log = this.#log(instance);
+    const client = simulatedClient(this.#ground, instance, table, sabotage);
+    const isHot = (namespace: string, room: string) => registry.roomOwner(namespace, room)?.kind.hot === true;
+    const ports: Bus = {
+      store: new DynamoStore({ client, table: BUS_TABLE, clock, random: chance, isHot }),
+      wire: this.#wire(instance),
+      outbox: new DynamoOutbox({ client, table: BUS_TABLE, clock, random: chance }),
+      workers: { open: (work) => this.#enqueue(instance, work) },
+      rows: memoryRows(),
+      forwarder: { forward: async () => {} },
+      clock,
+      random: chance,
+      secrets: { get: async () => '' },
+      log,
+      registry,
+      config,
+    };
+    const bus = sabotage.bus?.(ports) ?? ports;
+    const lifecycle = new Lifecycle(bus);
+    const upgrades = new Upgrades(bus, lifecycle);
+    const messages = new Messages(bus, lifecycle, upgrades);
+    const server: Server = {
+      bus,
+      log,
+      lifecycle,
+      messages,
+      upgrades,
+      polling: new Polling(bus, lifecycle, messages),
+      trustForwarded: false,
+      publisher: new Publisher(bus, lifecycle),
+      sweeper: new Sweeper(bus, lifecycle),
+      router: new HttpRouter(bus, lifecycle),
+    };
+    return sabotage.server?.(server) ?? server;
+  }
+
+  #wire(instance: Instance): Bus['wire'] {
+    const statusOf = (httpStatusCode: number) =>
+      httpStatusCode < 300 ? 'ok' : postOutcome({ $metadata: { httpStatusCode } });
+    return {
+      post: (id, frame) =>
+        instance.port(
+          () => `post ${id} ${frame}`,
+          POST_MS,
+          () => ({ answer: statusOf(this.#api.post(id, frame)) }),
+        ),
+      close: (id) =>
+        instance.port(
+          () => `close ${id}`,
+          POST_MS,
+          () => {
+            const status = this.#api.delete(id);
+            return { answer: status < 300 || status === 410 };
+          },
+        ),
+    };
+  }
+
+  /** Lambda's Invoke for an event: it may be accepted without saying so, and then is accepted again. */
+  #enqueue(instance: Instance, work: OpenWork): Promise<void> {
+    let left = 3;
+    return instance.port(
+      () => `invoke open ${work.connectionId}`,
+      POST_MS,
+      (): Attempt<void> => {
+        const { chance, faults } = this.#ground;
+        left -= 1;
+        const isUnanswered = chance.hits(faults.attemptUnanswered);
+        const isLost = !isUnanswered && chance.hits(faults.attemptLost);
+        if (!isLost) this.#accepted(work);
+        if (!isLost && !isUnanswered) return { answer: undefined };
+        return left > 0 ? { againAfter: chance.latency(100) } : { failure: new Error('ServiceException') };
+      },
+    );
+  }
+
+  #accepted(work: OpenWork): void {
+    const { chance, faults, scheduler } = this.#ground;
+    const until = scheduler.now() + OPEN_EVENT_AGE_MS;
+    const deliver = (ms: number): void => {
+      this.running += 1;
+      scheduler.after(ms, () => {
+        this.running -= 1;
+        if (scheduler.now() > until) return;
+        // A failed event is tried again after about a minute (Lambda developer guide, asynchronous invocation).
+        this.invoke('open', work, (how) => {
+          if (how.kind !== 'answered') deliver(this.#ground.chance.between(50_000, 70_000));
+        });
+      });
+    };
+    if (chance.hits(faults.workLost)) {
+      deliver(chance.between(1_000, 30_000));
+      return;
+    }
+    deliver(chance.hits(faults.workLate) ? chance.between(500, 30_000) : chance.latency(20));
+    if (chance.hits(faults.workTwice)) deliver(chance.between(1, chance.hits(0.5) ? 100 : 30_000));
+  }
+
+  #log(instance: Instance): RequestLog {
+    const line =
+      (level: string) =>
+      (message: string, fields?: unknown): void => {
+        this.#ground.trace(() => `${instance.label} ${level}: ${message} ${brief(fields)}`);
+      };
+    const isError = line('error');
+    return {
+      debug: () => {},
+      info: line('info'),
+      warn: line('warn'),
+      error: (message, fields) => {
+        isError(message, fields);
+        if (this.#ground.isFaultless)
+          this.#ground.violation(`${instance.label} failed without a fault: ${message} ${brief(fields)}`);
+      },
+      forRequest: () => {},
+    };
+  }
+}
+
+function brief(value: unknown): string {
+  const text = JSON.stringify(value, (_, inner: unknown) => (inner instanceof Error ? String(inner) : inner));
+  return text === undefined ? '' : text.slice(0, 300);
+}

@@ -1,0 +1,192 @@
+import {
+  BatchGetCommand,
+  DeleteCommand,
+  GetCommand,
+  PutCommand,
+  QueryCommand,
+  TransactWriteCommand,
+  UpdateCommand,
+} from '@aws-sdk/lib-dynamodb';
+import { describe, expect, test, vi } from 'vitest';
+import type { Store } from '../../lambdas/bus/ports.ts';
+import { busTable } from '../support/bus-table.ts';
+import { NO_FAULTS } from './chance.ts';
+import type { Sabotage } from './functions.ts';
+import { type Report, type SimulationOptions, simulate } from './simulation.ts';
+import { ModelTable } from './table.ts';
+
+// Each looks through several seeds, on machines that may be busy.
+vi.setConfig({ testTimeout: 120_000 });
+
+/** The first violation that some seed shows. */
+async function firstViolation(
+  options: Omit<SimulationOptions, 'seed' | 'steps'>,
+): Promise<string | undefined> {
+  for (let seed = 1; seed <= 25; seed += 1) {
+    const { violations } = await simulate({ ...options, seed, steps: 200 });
+    if (violations[0] !== undefined) return violations[0];
+  }
+  return undefined;
+}
+
+/** A server whose store is another in one method. */
+const withStore = (change: (store: Store) => Partial<Store>): Sabotage => ({
+  bus: (bus) => ({
+    ...bus,
+    store: new Proxy(bus.store, {
+      get: (store, name) => {
+        const own: Partial<Store> = change(store);
+        const method = name in own ? own[name as keyof Store] : store[name as keyof Store];
+        return typeof method === 'function' ? (method as (...args: never[]) => unknown).bind(store) : method;
+      },
+    }),
+  }),
+});
+
+describe('the simulator sees', () => {
+  test('a store whose transactions fall apart', async () => {
+    expect(await firstViolation({ sabotage: { atomicTransactions: false } })).toBeDefined();
+  });
+
+  test('a sweep that never reaps', async () => {
+    const sabotage: Sabotage = {
+      server: (server) => {
+        server.sweeper.sweep = async () => ({ minutes: 1, pinged: 0, reaped: 0, due: 0 });
+        return server;
+      },
+    };
+    expect(await firstViolation({ sabotage, faults: { disconnectLost: 0.5 } })).toMatch(
+      /who is not there|ping timeout/,
+    );
+  });
+
+  test('a delivery that takes a 410 for a success', async () => {
+    const sabotage: Sabotage = {
+      bus: (bus) => ({
+        ...bus,
+        wire: {
+          post: async (id, frame) => {
+            const outcome = await bus.wire.post(id, frame);
+            return outcome === 'gone' && frame.startsWith('2') ? 'ok' : outcome;
+          },
+          close: (id) => bus.wire.close(id),
+        },
+      }),
+    };
+    const found = await firstViolation({ sabotage, trackPongs: false, faults: { disconnectLost: 0.5 } });
+    expect(found).toMatch(/who is not there/);
+  });
+
+  test('a leave that is acknowledged and not done', async () => {
+    const sabotage = withStore(() => ({ leave: async () => 'left' }));
+    expect(await firstViolation({ sabotage, faults: NO_FAULTS })).toMatch(/which is not for it/);
+  });
+
+  test('a broadcast that misses members', async () => {
+    const sabotage = withStore((store) => ({
+      members: async (group, shard, options) => {
+        const page = await store.members(group, shard, options);
+        return group.kind === 'room' ? { members: page.members.slice(1) } : page;
+      },
+    }));
+    expect(await firstViolation({ sabotage, faults: NO_FAULTS })).toMatch(/never heard/);
+  });
+
+  test('a handler that throws', async () => {
+    const sabotage: Sabotage = {
+      server: (server) => {
+        server.messages.handle = () => Promise.reject(new Error('broken'));
+        return server;
+      },
+    };
+    expect(await firstViolation({ sabotage })).toMatch(/threw Error: broken/);
+  });
+});
+
+describe('a seed', () => {
+  test('always tells the same story', async () => {
+    const tell = async () => (await simulate({ seed: 5, steps: 200, traced: true })).trace;
+    const story = await tell();
+    expect(story.length).toBeGreaterThan(1_000);
+    expect(await tell()).toEqual(story);
+  });
+
+  test('has faults or none, and something is heard in either case', async () => {
+    const reports: Report[] = [];
+    for (const seed of [1, 2, 3, 7]) reports.push(await simulate({ seed, steps: 200 }));
+    expect(new Set(reports.map(({ isFaultless }) => isFaultless))).toEqual(new Set([true, false]));
+    for (const { heard } of reports) expect(heard).toBeGreaterThan(0);
+  });
+});
+
+test('the model of the table answers as the local DynamoDB does', async () => {
+  const calls: {
+    readonly name: string;
+    readonly input: Record<string, unknown>;
+    readonly outcome: unknown;
+  }[] = [];
+  class RecordingTable extends ModelTable {
+    override perform(name: string, input: Record<string, unknown>): Record<string, unknown> {
+      try {
+        const outcome = super.perform(name, input);
+        calls.push({ name, input, outcome });
+        return outcome;
+      } catch (error) {
+        calls.push({ name, input, outcome: error });
+        throw error;
+      }
+    }
+  }
+  await simulate({ seed: 8, steps: 200, table: new RecordingTable() });
+  const { client } = await busTable();
+  for (const { name, input, outcome } of calls) {
+    const Command = COMMANDS[name as keyof typeof COMMANDS] as unknown as new (input: unknown) => never;
+    const expected = await client.send(new Command(input)).catch((error: unknown) => error);
+    expect([name, essence(outcome)]).toEqual([name, essence(expected)]);
+  }
+  expect(new Set(calls.map(({ name }) => name))).toEqual(new Set(Object.keys(COMMANDS)));
+});
+
+const COMMANDS = {
+  BatchGet: BatchGetCommand,
+  Delete: DeleteCommand,
+  Get: GetCommand,
+  Put: PutCommand,
+  Query: QueryCommand,
+  TransactWrite: TransactWriteCommand,
+  Update: UpdateCommand,
+};
+
+/** What the store reads of an answer or a failure. */
+function essence(outcome: unknown): unknown {
+  if (!(outcome instanceof Error)) {
+    const { Item, Items, Attributes, Responses } = outcome as Record<string, unknown>;
+    // BatchGetItem promises no order.
+    const responses = Object.values(Responses ?? {})
+      .flat()
+      .map((row) => JSON.stringify(plain(row)));
+    return plain([Item, Items, Attributes, responses.sort()]);
+  }
+  if (!('CancellationReasons' in outcome)) return outcome.name;
+  const reasons = outcome.CancellationReasons as {
+    Code: string;
+    Item?: Record<string, Record<string, unknown>>;
+  }[];
+  return plain(
+    reasons.map(({ Code, Item }) => [Code, Item?.open?.BOOL, Item?.state?.S, Item?.connection?.B]),
+  );
+}
+
+function plain(value: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(value, (_, inner: unknown) => {
+      const bytes = inner as { readonly type?: string; readonly data?: number[] } | null;
+      if (inner instanceof Uint8Array) return Buffer.from(inner).toString('hex');
+      if (typeof bytes === 'object' && bytes?.type === 'Buffer')
+        return Buffer.from(bytes.data!).toString('hex');
+      return typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+        ? Object.fromEntries(Object.entries(inner).sort(([one], [other]) => (one < other ? -1 : 1)))
+        : inner;
+    }),
+  );
+}

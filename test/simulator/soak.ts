@@ -1,0 +1,63 @@
+/**
+ * Many seeds at once, in two processes; or one again, with its trace.
+ *   npm run soak -- --seeds 1000 --from 1 [--steps 200]
+ *   npm run soak -- --seed 17 --trace
+ */
+import { fork } from 'node:child_process';
+import { parseArgs } from 'node:util';
+import { failure } from './failure.ts';
+import { simulate } from './simulation.ts';
+
+const PROCESSES = 2;
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '1000' },
+    from: { type: 'string', default: '1' },
+    steps: { type: 'string', default: '200' },
+    seed: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    /** Every which seed is this process's own; set by the process that shares them out. */
+    every: { type: 'string' },
+  },
+});
+const steps = Number(values.steps);
+
+if (values.seed !== undefined) await one(Number(values.seed));
+else if (values.every !== undefined)
+  await range(Number(values.from), Number(values.seeds), Number(values.every));
+else share(Number(values.from), Number(values.seeds));
+
+async function one(seed: number): Promise<void> {
+  const { trace, violations } = await simulate({ seed, steps, traced: values.trace });
+  for (const line of trace) console.log(line);
+  report(seed, violations);
+}
+
+async function range(from: number, count: number, every: number): Promise<void> {
+  for (let seed = from; seed < from + count; seed += every) {
+    report(seed, (await simulate({ seed, steps })).violations);
+  }
+}
+
+function report(seed: number, violations: readonly string[]): void {
+  if (violations.length === 0) return;
+  console.error(failure(seed, steps, violations));
+  process.exitCode = 1;
+}
+
+function share(from: number, count: number): void {
+  const begun = Date.now();
+  let running = PROCESSES;
+  for (let index = 0; index < PROCESSES; index += 1) {
+    const own = { from: from + index, seeds: count - index, steps, every: PROCESSES };
+    const args = Object.entries(own).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    fork(import.meta.filename, args).on('exit', (code) => {
+      if (code !== 0) process.exitCode = 1;
+      running -= 1;
+      if (running > 0) return;
+      const seconds = ((Date.now() - begun) / 1_000).toFixed(0);
+      console.log(`${count} seeds of ${steps} steps from ${from} in ${seconds} s`);
+    });
+  }
+}
