@@ -14,7 +14,6 @@ import {
 } from '@aws-sdk/lib-dynamodb';
 import pMap from 'p-map';
 import { UnavailableError } from '../bus/errors.ts';
-import { isPollingId } from '../bus/names.ts';
 import type {
   Clock,
   Connection,
@@ -42,6 +41,7 @@ import {
   HOT_SHARDS,
   idBytes,
   idText,
+  isPollingId,
   memberKey,
   type RowKey,
   SWEEP_KEY,

@@ -29,6 +29,12 @@ const ID_BYTES = 15;
 const CONNECTION_ID_BYTES = 11;
 const POLLING_ID_BYTES = 15;
 const POLLING_ID = /^[A-Za-z0-9_-]{20}$/;
+
+/** Whether a connection's address is that of a client that polls: the sid it was given. */
+export function isPollingId(connectionId: string): boolean {
+  return POLLING_ID.test(connectionId);
+}
+
 /** Marks a connection id that is not API Gateway's usual 11 bytes of base64url; a byte that UTF-8 never has. */
 const TEXT_MARK = 0xff;
 
@@ -119,7 +125,7 @@ export function pollKey(connectionId: string): RowKey {
  * else is kept as text.
  */
 export function connectionBytes(connectionId: string): Buffer {
-  if (POLLING_ID.test(connectionId)) return Buffer.from(connectionId, 'base64url');
+  if (isPollingId(connectionId)) return Buffer.from(connectionId, 'base64url');
   const bytes = Buffer.from(connectionId, 'base64url');
   if (bytes.length === CONNECTION_ID_BYTES && `${bytes.toString('base64url')}=` === connectionId)
     return bytes;
