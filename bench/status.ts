@@ -84,7 +84,6 @@ async function connect(store: DynamoStore, n: number): Promise<void> {
   await store.createConnection(
     {
       id: socket.connectionId,
-      sid: socket.id,
       open: true,
       connectedAt: now,
       handshake: HANDSHAKE,

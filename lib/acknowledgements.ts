@@ -1,5 +1,6 @@
 import { type CfnElement, Stack, Validations } from 'aws-cdk-lib';
 import type { Events } from './events.ts';
+import type { FrontDoor } from './front-door.ts';
 import type { Functions } from './functions.ts';
 import type { Gateway } from './gateway.ts';
 import type { Heartbeat } from './heartbeat.ts';
@@ -11,6 +12,7 @@ export interface Deployment {
   readonly store: Store;
   readonly gateway: Gateway;
   readonly http: Http;
+  readonly frontDoor: FrontDoor | undefined;
   readonly events: Events;
   readonly functions: Functions;
   readonly heartbeat: Heartbeat;
@@ -21,6 +23,7 @@ export function acknowledgeFindings({
   store,
   gateway,
   http,
+  frontDoor,
   events,
   functions,
   heartbeat,
@@ -40,10 +43,12 @@ export function acknowledgeFindings({
       reason: 'Needs one CloudWatch role for all APIs of the account, which is not a stack’s to set.',
     })),
   );
-  Validations.of(http.rest).acknowledge({
-    id: 'AwsSolutions-APIG4',
-    reason: 'Each application checks the callers of its own routes; publishing has IAM authorisation.',
-  });
+  for (const route of http.openRoutes) {
+    Validations.of(route).acknowledge({
+      id: 'AwsSolutions-APIG4',
+      reason: 'Engine.IO and each application check their own callers; publishing has IAM authorisation.',
+    });
+  }
   Validations.of(events.deadLetters).acknowledge(
     ...['AwsSolutions-SQS3', 'Serverless-SQSRedrivePolicy'].map((id) => ({
       id,
@@ -64,9 +69,29 @@ export function acknowledgeFindings({
     { id: 'Serverless-LambdaTracing', reason: 'A trace for each frame would cost more than handling it.' },
     ...connectionWildcards(gateway),
   );
+  if (frontDoor !== undefined) acknowledgeFrontDoor(frontDoor);
   Validations.of(heartbeat).acknowledge({
     id: 'Serverless-EventBusDLQ',
     reason: 'The next tick does what a lost one left.',
+  });
+}
+
+function acknowledgeFrontDoor({ distribution, key }: FrontDoor): void {
+  Validations.of(distribution).acknowledge(
+    ...[
+      ['AwsSolutions-CFR1', 'Whom a deployment serves is the operator’s to say.'],
+      ['AwsSolutions-CFR2', 'A web ACL costs by the month and is the operator’s choice.'],
+      ['AwsSolutions-CFR3', 'Both APIs log or count what reaches them; these logs would be a third copy.'],
+      [
+        'AwsSolutions-CFR4',
+        'CloudFront’s own certificate allows no other choice; with one’s own it is TLS 1.2.',
+      ],
+    ].map(([id = '', reason = '']) => ({ id, reason })),
+  );
+  if (key === undefined) return;
+  Validations.of(key).acknowledge({
+    id: 'AwsSolutions-SMG4',
+    reason: 'Both sides get it from one deployment; a rotation between deployments would part them.',
   });
 }
 

@@ -8,6 +8,7 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as z from 'zod/mini';
 import { BUILT_IN_APPLICATIONS } from '../lambdas/contract/applications.ts';
+import { TRANSPORTS } from '../lambdas/contract/environment.ts';
 import { ConfigurationError, type ConfigurationIssue } from './errors.ts';
 
 /** Retentions that CloudWatch Logs offers, in days (API reference, PutRetentionPolicy). */
@@ -60,6 +61,12 @@ const ownOrigins = list.check(
   }),
 );
 
+const notTransports = () => `must be a comma list of ${TRANSPORTS.join(' and ')}`;
+const transports = z.pipe(
+  list,
+  z.array(z.enum(TRANSPORTS, { error: notTransports })).check(z.minLength(1, { error: notTransports })),
+);
+
 /** An application is named (built-in) or given by the path of its module. */
 export function isModulePath(app: string): boolean {
   return /[\\/]/.test(app) || /\.[cm]?[jt]s$/.test(app);
@@ -103,6 +110,10 @@ function configurationSchema(directory: string) {
     pingTimeoutMinutes: z._default(integer(2, 8), 2),
     /** Whether pongs are written down, one write each. */
     trackPongs: z._default(flag, true),
+    /** Engine.IO's transports that clients may use. */
+    transports: z._default(transports, [...TRANSPORTS]),
+    /** Seconds a long-polling request waits for something to say. */
+    pollHoldSeconds: z._default(integer(1, 25), 5),
     /** Origins allowed beside those that the applications declare; `*` for any. */
     origins: z._default(origins, []),
     /** `trusted` believes an id in a payload, `token` wants it proven by a verified token. */
@@ -122,6 +133,8 @@ function configurationSchema(directory: string) {
     storeCors: z.optional(ownOrigins),
     /** Browser origins of `marketplace`, which cannot be deployed without. */
     clientOrigin: z.optional(ownOrigins),
+    /** Whether there is one origin for everything, a CloudFront distribution. */
+    frontDoor: z._default(flag, true),
     /** Path of the front door, without the slash that clients add. */
     wsPath: z._default(
       z.pipe(
@@ -156,6 +169,8 @@ export const ENVIRONMENT_NAMES: { readonly [S in SettingName]: string } = {
   pingIntervalMinutes: 'PING_INTERVAL_MINUTES',
   pingTimeoutMinutes: 'PING_TIMEOUT_MINUTES',
   trackPongs: 'TRACK_PONGS',
+  transports: 'TRANSPORTS',
+  pollHoldSeconds: 'POLL_HOLD_SECONDS',
   origins: 'ORIGINS',
   identity: 'IDENTITY',
   secretPrefix: 'SECRET_PREFIX',
@@ -163,6 +178,7 @@ export const ENVIRONMENT_NAMES: { readonly [S in SettingName]: string } = {
   frontendUrl: 'FRONTEND_URL',
   storeCors: 'STORE_CORS',
   clientOrigin: 'CLIENT_ORIGIN',
+  frontDoor: 'FRONT_DOOR',
   wsPath: 'WS_PATH',
   debug: 'DEBUG',
   logRetentionDays: 'LOG_RETENTION_DAYS',

@@ -55,6 +55,8 @@ const SIZES: { readonly [F in FunctionName]: { readonly seconds: number; readonl
   /** Paces its pings over 45 s and is done when the next minute's run starts. */
   sweep: { seconds: 55, megabytes: 1024 },
   http: { seconds: 25, megabytes: 512 },
+  /** Holds a request for up to 25 s; an HTTP API gives up after 30. */
+  poll: { seconds: 29, megabytes: 512 },
 };
 
 /** An open packet that comes later than a client waits is of no use; 60 s is the least Lambda accepts. */
@@ -175,6 +177,7 @@ function each<T>(make: (name: FunctionName) => T): { readonly [F in FunctionName
     publish: make('publish'),
     sweep: make('sweep'),
     http: make('http'),
+    poll: make('poll'),
   };
 }
 

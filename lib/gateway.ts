@@ -1,5 +1,10 @@
 import { Stack } from 'aws-cdk-lib';
-import { type ThrottleSettings, WebSocketApi, WebSocketStage } from 'aws-cdk-lib/aws-apigatewayv2';
+import {
+  type ThrottleSettings,
+  WebSocketApi,
+  WebSocketRoute,
+  WebSocketStage,
+} from 'aws-cdk-lib/aws-apigatewayv2';
 import { WebSocketLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
@@ -15,6 +20,8 @@ export interface GatewayProps {
   readonly stageName?: string;
   /** Limit of each route. @default - the account's quota, 10,000 per second and 5,000 at once */
   readonly throttle?: ThrottleSettings;
+  /** Whether an upgrade needs an API key. @default false */
+  readonly apiKeyRequired?: boolean;
 }
 
 export interface GatewayHandlers {
@@ -27,14 +34,18 @@ export interface GatewayHandlers {
 export class Gateway extends Construct {
   readonly api: WebSocketApi;
   readonly stage: WebSocketStage;
+  readonly stageName: string;
   /** `https://{apiId}.execute-api.{region}.{suffix}/{stage}`: where `@connections` is. */
   readonly callbackUrl: string;
   /** `wss://…/{stage}`: what clients dial. */
   readonly url: string;
+  readonly #apiKeyRequired: boolean;
 
   constructor(scope: Construct, id: string, props: GatewayProps = {}) {
     super(scope, id);
     const stageName = props.stageName ?? 'prod';
+    this.stageName = stageName;
+    this.#apiKeyRequired = props.apiKeyRequired ?? false;
     this.api = new WebSocketApi(this, 'Api', {
       apiName: `${Stack.of(this).stackName}-websocket`,
       // Static: no client text selects a route. With `$request.body.action` a frame could name any key it likes.
@@ -55,7 +66,11 @@ export class Gateway extends Construct {
 
   /** All routes are one-way: what a function returns is not sent, so that each reply has one path and one format. */
   addRoutes(handlers: GatewayHandlers): void {
-    this.api.addRoute('$connect', {
+    // Not `addRoute`, which cannot ask for a key.
+    new WebSocketRoute(this.api, '$connect-Route', {
+      webSocketApi: this.api,
+      routeKey: '$connect',
+      apiKeyRequired: this.#apiKeyRequired,
       integration: new WebSocketLambdaIntegration('Connect', handlers.connect),
     });
     this.api.addRoute('$default', {
@@ -71,7 +86,7 @@ export class Gateway extends Construct {
     return Stack.of(this).formatArn({
       service: 'execute-api',
       resource: this.api.apiId,
-      resourceName: `${this.stage.stageName}/${method}/@connections/*`,
+      resourceName: `${this.stageName}/${method}/@connections/*`,
     });
   }
 }

@@ -58,9 +58,12 @@ const APPS: readonly TableAction[] = ['GetItem', 'Query', 'PutItem', 'DeleteItem
 const SECRETS: readonly SecretName[] = ['JWT_SECRET', 'CLOUD_API_KEY'];
 
 export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
-  /** Writes the connection, verifies a header's token, starts `open`. A machine's key comes later, with CONNECT. */
+  /**
+   * Writes the connection, or notes a WebSocket that wants to take over; verifies a header's token, starts `open`. A
+   * machine's key comes later, with CONNECT.
+   */
   connect: {
-    bus: ['PutItem'],
+    bus: ['PutItem', 'UpdateItem'],
     apps: [],
     connections: [],
     secrets: ['JWT_SECRET'],
@@ -76,9 +79,9 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     invokes: [],
     forwards: false,
   },
-  /** Runs the protocol and the applications' handlers, and forwards what they mark. */
+  /** Runs the protocol and the applications' handlers, forwards what they mark, lets WebSockets take over. */
   message: {
-    bus: BUS,
+    bus: [...BUS, 'ConditionCheckItem'],
     apps: APPS,
     connections: ['POST', 'DELETE'],
     secrets: SECRETS,
@@ -120,5 +123,14 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     secrets: SECRETS,
     invokes: [],
     forwards: false,
+  },
+  /** Does what `message` does, for clients that poll, and opens their connections. */
+  poll: {
+    bus: [...BUS, 'ConditionCheckItem'],
+    apps: APPS,
+    connections: ['POST', 'DELETE'],
+    secrets: SECRETS,
+    invokes: [],
+    forwards: true,
   },
 };

@@ -18,6 +18,9 @@ import { Construct } from 'constructs';
 /** A tenth of the account's quota, so that HTTP traffic cannot starve the posts, which draw on the same bucket. */
 const SHARE_OF_QUOTA: ThrottleSettings = { rateLimit: 1_000, burstLimit: 500 };
 
+/** Where a backend publishes. */
+export const PUBLISH_PATH = '/publish';
+
 export interface HttpProps {
   /** Days to keep the access log. @default 30 */
   readonly logRetention?: RetentionDays;
@@ -28,6 +31,7 @@ export interface HttpProps {
 export interface HttpHandlers {
   readonly http: IFunction;
   readonly publish: IFunction;
+  readonly poll: IFunction;
 }
 
 /** The HTTP API: the applications' routes for everybody, `POST /publish` for signed callers. */
@@ -39,7 +43,8 @@ export class Http extends Construct {
   readonly url: string;
   /** Where to send a publish request signed for `execute-api`. */
   readonly publishUrl: string;
-  #rest?: HttpRoute;
+  /** The routes that ask nobody who they are; empty until the routes are added. */
+  readonly openRoutes: HttpRoute[] = [];
 
   constructor(scope: Construct, id: string, props: HttpProps = {}) {
     super(scope, id);
@@ -62,28 +67,29 @@ export class Http extends Construct {
       },
     });
     this.url = this.api.apiEndpoint;
-    this.publishUrl = `${this.url}/publish`;
+    this.publishUrl = `${this.url}${PUBLISH_PATH}`;
   }
 
-  /** The route of everything that no other route takes. @throws {Error} before the routes are added */
-  get rest(): HttpRoute {
-    if (!this.#rest) throw new Error('The routes have not been added yet');
-    return this.#rest;
-  }
-
-  /** Routes `POST /publish` to signed callers only, and all else to the applications. */
-  addRoutes(handlers: HttpHandlers): void {
+  /** Routes `POST /publish` to signed callers only, the path of Engine.IO to `poll`, all else to the applications. */
+  addRoutes(handlers: HttpHandlers, wsPath: string): void {
     this.api.addRoutes({
-      path: '/publish',
+      path: PUBLISH_PATH,
       methods: [HttpMethod.POST],
       integration: new HttpLambdaIntegration('Publish', handlers.publish),
       authorizer: new HttpIamAuthorizer(),
     });
+    const poll = new HttpLambdaIntegration('Poll', handlers.poll);
+    // A route key cannot end with a slash; the front door takes the client's away, and others may keep theirs.
+    for (const path of [wsPath, `${wsPath}/{proxy+}`]) {
+      this.openRoutes.push(...this.api.addRoutes({ path, methods: [HttpMethod.ANY], integration: poll }));
+    }
     // The applications' own routes check their own callers: a browser signs nothing.
-    this.#rest = new HttpRoute(this, 'Rest', {
-      httpApi: this.api,
-      routeKey: HttpRouteKey.DEFAULT,
-      integration: new HttpLambdaIntegration('Http', handlers.http),
-    });
+    this.openRoutes.push(
+      new HttpRoute(this, 'Rest', {
+        httpApi: this.api,
+        routeKey: HttpRouteKey.DEFAULT,
+        integration: new HttpLambdaIntegration('Http', handlers.http),
+      }),
+    );
   }
 }

@@ -6,6 +6,7 @@ import { acknowledgeFindings, type Deployment } from './acknowledgements.ts';
 import type { Bundles } from './bundles.ts';
 import { type Configuration, completeConfiguration } from './config.ts';
 import { Events } from './events.ts';
+import { FrontDoor, type FrontDoorOptions } from './front-door.ts';
 import { Functions } from './functions.ts';
 import { Gateway } from './gateway.ts';
 import { secretsOf } from './grants.ts';
@@ -28,6 +29,14 @@ export interface SocketBusProps {
   readonly pingTimeoutMinutes?: number;
   /** Whether pongs are written down; off saves a write each and reaps by failed posts only. @default true */
   readonly trackPongs?: boolean;
+  /**
+   * Transports that clients may use. A held poll costs about 400 times an idle WebSocket; `['websocket']` refuses it,
+   * and then every client has to set `transports: ['websocket']`.
+   * @default ['polling', 'websocket']
+   */
+  readonly transports?: readonly ('polling' | 'websocket')[];
+  /** Seconds a long-polling request waits for something to say, 1 to 25. @default 5 */
+  readonly pollHoldSeconds?: number;
   /** Browser origins allowed beside those the applications declare and the HTTP API's own; `*` for any. @default [] */
   readonly origins?: readonly string[];
   /** `token` wants a claimed id proven by a verified token, `trusted` believes it. @default 'token' */
@@ -42,6 +51,12 @@ export interface SocketBusProps {
   readonly storeCors?: readonly string[] | undefined;
   /** Browser origins of `marketplace`, required where it is among the applications. @default - none */
   readonly clientOrigin?: readonly string[] | undefined;
+  /**
+   * One origin for everything, with which the default options of a client work: a CloudFront distribution. `false`
+   * leaves it out; clients then dial the two APIs by their own names.
+   * @default true
+   */
+  readonly frontDoor?: boolean | FrontDoorOptions;
   /** Path of the front door. @default '/socket.io' */
   readonly wsPath?: string;
   /** Log at level DEBUG. @default false */
@@ -63,18 +78,33 @@ export class SocketBus extends Construct implements Deployment {
   readonly store: Store;
   readonly gateway: Gateway;
   readonly http: Http;
+  /** Undefined where there is none. */
+  readonly frontDoor: FrontDoor | undefined;
   readonly events: Events;
   readonly functions: Functions;
   readonly heartbeat: Heartbeat;
 
   constructor(scope: Construct, id: string, props: SocketBusProps) {
     super(scope, id);
-    const { bundles, throttle, ...settings } = props;
-    this.configuration = completeConfiguration({ ...settings, apps: bundles.apps });
-    const { stage, secretPrefix, logRetentionDays: logRetention } = this.configuration;
+    const { bundles, throttle, frontDoor, ...settings } = props;
+    const door = typeof frontDoor === 'object' ? frontDoor : {};
+    this.configuration = completeConfiguration({
+      ...settings,
+      frontDoor: typeof frontDoor === 'object' ? true : frontDoor,
+      apps: bundles.apps,
+    });
+    const { stage, secretPrefix, logRetentionDays: logRetention, wsPath } = this.configuration;
     this.store = new Store(this, 'Store');
-    this.gateway = new Gateway(this, 'Gateway', { stageName: stage, ...(throttle && { throttle }) });
+    this.gateway = new Gateway(this, 'Gateway', {
+      stageName: stage,
+      apiKeyRequired: door.apiKey ?? false,
+      ...(throttle && { throttle }),
+    });
     this.http = new Http(this, 'Http', { logRetention });
+    if (this.configuration.frontDoor) {
+      const { gateway, http } = this;
+      this.frontDoor = new FrontDoor(this, 'FrontDoor', { ...door, gateway, http, wsPath });
+    }
     this.events = new Events(this, 'Events');
     this.functions = new Functions(this, 'Functions', {
       code: Code.fromAsset(bundles.directory),
@@ -87,9 +117,14 @@ export class SocketBus extends Construct implements Deployment {
       logRetention,
     });
     this.gateway.addRoutes(this.functions.byName);
-    this.http.addRoutes(this.functions.byName);
+    this.http.addRoutes(this.functions.byName, wsPath);
     this.events.addRules(this.functions.byName);
     this.heartbeat = new Heartbeat(this, 'Heartbeat', { sweep: this.functions.byName.sweep });
+    if (this.frontDoor?.key) {
+      // Of the functions only `connect` is behind the key: an HTTP API knows none, so `poll` can be reached around it.
+      const name = 'TRUST_FORWARDED' satisfies keyof EnvironmentVariables;
+      this.functions.byName.connect.addEnvironment(name, 'true');
+    }
     acknowledgeFindings(this);
   }
 
@@ -101,10 +136,14 @@ export class SocketBus extends Construct implements Deployment {
       CALLBACK_URL: this.gateway.callbackUrl,
       APPS: settings.apps.join(','),
       // A page served by the HTTP API itself is at home; on a laptop that is the local stack's own page.
-      ORIGINS: [...settings.origins, this.http.url].join(','),
+      ORIGINS: [...settings.origins, this.http.url, ...(this.frontDoor ? [this.frontDoor.url] : [])].join(
+        ',',
+      ),
       PING_INTERVAL_MINUTES: String(settings.pingIntervalMinutes),
       PING_TIMEOUT_MINUTES: String(settings.pingTimeoutMinutes),
       TRACK_PONGS: String(settings.trackPongs),
+      TRANSPORTS: settings.transports.join(','),
+      POLL_HOLD_SECONDS: String(settings.pollHoldSeconds),
       SECRET_PREFIX: settings.secretPrefix,
       IDENTITY: settings.identity,
       JWT_ID_CLAIM: settings.jwtIdClaim,

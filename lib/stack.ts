@@ -21,9 +21,10 @@ export class SocketBusStack extends Stack {
     this.#outputs(this.bus);
   }
 
-  #outputs({ gateway, http, events, functions, store, configuration }: SocketBus): void {
+  #outputs({ gateway, http, frontDoor, events, functions, store, configuration }: SocketBus): void {
     const outputs = {
-      WebSocketUrl: [gateway.url, 'What clients dial'],
+      ...(frontDoor && { Url: [frontDoor.url, 'What clients dial'] as const }),
+      WebSocketUrl: [gateway.url, 'The WebSocket API by its own name'],
       WebSocketPath: [configuration.wsPath, 'The `path` of clients that come through a front door'],
       HttpUrl: [http.url, "The applications' HTTP routes"],
       PublishFunctionName: [functions.byName.publish.functionName, 'What a backend invokes to publish'],

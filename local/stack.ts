@@ -10,6 +10,8 @@ import type { DynamoDbFront, DynamoDbOptions } from './dynamodb/front.ts';
 import type { FaultControl } from './faults/engine.ts';
 import { Misfortune } from './faults/misfortune.ts';
 import type { FaultRules } from './faults/rules.ts';
+import { FrontDoor } from './front-door/front-door.ts';
+import { type Arrival, arrivalOf } from './gateway/arrival.ts';
 import { targetOf } from './gateway/handshake.ts';
 import { type Integration, WebSocketApi, type WebSocketApiOptions } from './gateway/websocket-api.ts';
 import { CredentialStore, type Credentials, LOCAL_CREDENTIALS, sessionArn } from './host/credentials.ts';
@@ -43,8 +45,7 @@ export interface StackOptions {
   /** @default 0, any free one */
   readonly port?: number;
   /**
-   * What the deployment would find in Secrets Manager (`JWT_SECRET`, `CLOUD_API_KEY`), and `WS_PATH`, the path of the front door
-   * (default `/socket.io`), and `DYNAMODB_ENDPOINT`, a DynamoDB to use instead of the one inside.
+   * What the deployment would find in Secrets Manager (`JWT_SECRET`, `CLOUD_API_KEY`), and `DYNAMODB_ENDPOINT`, a DynamoDB to use instead of the one inside.
    */
   readonly settings?: Readonly<Record<string, string>>;
   /** @default nobody listens */
@@ -225,7 +226,7 @@ class RunningStack implements LocalStack {
   readonly faults: FaultControl;
   readonly credentials: Credentials;
   readonly #parts: Parts;
-  readonly #frontDoor: string;
+  readonly #frontDoor: FrontDoor | undefined;
   readonly #permissions: InvokePermissions;
   readonly #delivery: RuleDelivery;
   readonly #schedule: Schedule;
@@ -240,7 +241,7 @@ class RunningStack implements LocalStack {
     const { options, port, deployment, access, database, misfortune } = parts;
     this.#parts = parts;
     this.clock = parts.clock;
-    this.#frontDoor = (options.settings?.WS_PATH ?? '/socket.io').replace(/\/$/, '');
+    this.#frontDoor = deployment.frontDoor && new FrontDoor(deployment.frontDoor);
     this.port = port.number;
     this.origin = port.origin;
     this.dynamodbEndpoint = database.endpoint ?? port.serviceOrigin;
@@ -394,10 +395,12 @@ class RunningStack implements LocalStack {
   }
 
   #createPage(): LocalPage {
+    const { functions, frontDoor, webSocketApi } = this.deployment;
+    const environment = functions.get('publish')?.environment ?? {};
     return new LocalPage({
-      environment: this.deployment.functions.get('publish')?.environment ?? {},
+      environment,
+      wsPath: frontDoor === undefined ? `/${webSocketApi?.stage}` : (environment.WS_PATH ?? '/socket.io'),
       settings: this.#parts.options.settings ?? {},
-      wsPath: this.#frontDoor,
       invoke: (name, event) => this.functions.invoke(name, event),
     });
   }
@@ -433,7 +436,24 @@ class RunningStack implements LocalStack {
       return this.webSocketApi.handleHttp(request, response);
     }
     if (LocalPage.owns(request, path)) return this.#page.handle(request, response);
-    if (this.#httpApi !== undefined) return this.#httpApi.handle(request, response);
+    // A signature is for the API's own host, which the front door replaces.
+    if (this.#frontDoor === undefined || isSigned(request)) return this.#pass(request, response, 'HTTP');
+    const passage = this.#frontDoor.enter(request.method ?? 'GET', arrivalOf(request));
+    if (passage.kind === 'origin') return this.#pass(request, response, passage.api, passage.arrival);
+    request.resume();
+    const { status, headers, body } = passage.response;
+    response.writeHead(status, { ...headers, 'content-length': body.length });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  }
+
+  #pass(
+    request: IncomingMessage,
+    response: ServerResponse,
+    api: 'HTTP' | 'WEBSOCKET',
+    arrival?: Arrival,
+  ): void | Promise<void> {
+    if (api === 'WEBSOCKET') return this.webSocketApi?.handleHttp(request, response, arrival);
+    if (this.#httpApi !== undefined) return this.#httpApi.handle(request, response, arrival);
     request.resume();
     sendJson(response, 404, { message: 'Not Found' });
   }
@@ -444,14 +464,13 @@ class RunningStack implements LocalStack {
     return path.startsWith(stage) && /^\/(?:@|%40)connections(?:\/|$)/i.test(path.slice(stage.length));
   }
 
-  /** The front door sends its one path to the stage; everything else is the WebSocket API's own URL or nothing. */
+  /** An upgrade is for the WebSocket API, whose own URL is its stage; what the front door sends elsewhere is refused. */
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { path } = targetOf(request.url ?? '/');
-    const atFrontDoor = path === this.#frontDoor || path === `${this.#frontDoor}/`;
-    const stage = this.deployment.webSocketApi?.stage;
+    const passage = this.#frontDoor?.enter(request.method ?? 'GET', arrivalOf(request));
     if (this.webSocketApi === undefined) socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n');
-    else if (atFrontDoor) this.webSocketApi.handleUpgrade(request, socket, head, { path: `/${stage}` });
-    else this.webSocketApi.handleUpgrade(request, socket, head);
+    else if (passage?.kind === 'origin' && passage.api === 'WEBSOCKET') {
+      this.webSocketApi.handleUpgrade(request, socket, head, passage.arrival);
+    } else this.webSocketApi.handleUpgrade(request, socket, head);
   }
 
   #expireLater(): void {
@@ -479,4 +498,9 @@ class RunningStack implements LocalStack {
     await port.close();
     await database.close();
   }
+}
+
+/** As Signature Version 4 says it, in a header or in the query. */
+function isSigned({ headers, url = '' }: IncomingMessage): boolean {
+  return headers.authorization?.startsWith('AWS4-') === true || url.includes('X-Amz-Signature=');
 }

@@ -1,5 +1,4 @@
 /** The store on DynamoDB. Each method is one call unless its contract says otherwise. */
-import { TransactionCanceledException } from '@aws-sdk/client-dynamodb';
 import {
   BatchGetCommand,
   DeleteCommand,
@@ -42,12 +41,15 @@ import {
   HOT_SHARDS,
   idBytes,
   idText,
+  isPollingId,
   memberKey,
   type RowKey,
   SWEEP_KEY,
   slotMemberId,
   socketKey,
 } from './keys.ts';
+import { errorName, Patience, type Reasons, refusalOf } from './patience.ts';
+import { endedProbe, linkedTo, openPollRow } from './poll-rows.ts';
 import {
   closedEnd,
   connectionRow,
@@ -69,10 +71,6 @@ import {
 export const MAX_ROOMS_PER_SOCKET = 90;
 /** BatchGetItem takes 100 keys (DynamoDB quotas page). */
 const BATCH_GET = 100;
-/** How long a call is repeated that DynamoDB put off: a conflict of transactions, keys it did not get to. */
-const PATIENCE_MS = 2_000;
-const FIRST_PAUSE_MS = 10;
-const LAST_PAUSE_MS = 250;
 const CONCURRENCY = 16;
 /** Enough to tell the few apart that open one socket at the same time. */
 const OPENER_BYTES = 6;
@@ -96,6 +94,7 @@ export class DynamoStore implements Store {
   readonly #table: string;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #patience: Patience;
   readonly #isHot: DynamoStoreOptions['isHot'];
   /** Namespace and room → when this instance noted it. */
   readonly #noted = new Map<string, number>();
@@ -105,16 +104,25 @@ export class DynamoStore implements Store {
     this.#table = options.table;
     this.#clock = options.clock;
     this.#random = options.random;
+    this.#patience = new Patience(options.clock, options.random);
     this.#isHot = options.isHot;
   }
 
   async createConnection(connection: Connection, due: readonly Due[]): Promise<void> {
-    await this.#transact([this.#put(connectionRow(connection)), ...due.map((row) => this.#put(dueRow(row)))]);
+    await this.#transact([
+      this.#put(connectionRow(connection)),
+      ...(isPollingId(connection.id) ? [this.#put(openPollRow(connection))] : []),
+      ...due.map((row) => this.#put(dueRow(row))),
+    ]);
   }
 
   async connection(id: string): Promise<Connection | undefined> {
     const row = await this.#get(connectionKey(id));
-    return row === undefined ? undefined : readConnection(row);
+    if (row === undefined) return undefined;
+    const owner = linkedTo(row);
+    if (owner === undefined) return readConnection(row);
+    const connection = await this.connection(owner);
+    return connection?.address === id ? connection : undefined;
   }
 
   async joinSlot(connectionId: string, slot: number, connectedAt: number, seen: number): Promise<boolean> {
@@ -156,7 +164,26 @@ export class DynamoStore implements Store {
   }
 
   async closeConnection(id: string, at: number): Promise<Connection | undefined> {
-    const row = await this.#update({
+    const row = await this.#closeRow(id, at);
+    if (row === undefined) return undefined;
+    const owner = linkedTo(row);
+    if (owner !== undefined) return this.#closeOwner(owner, id, at);
+    const connection = readConnection(row);
+    if (connection.address !== undefined) await this.#closeRow(connection.address, at);
+    return connection;
+  }
+
+  /** A WebSocket has ended: with it the connection that it had taken over, or else only the attempt. */
+  async #closeOwner(owner: string, address: string, at: number): Promise<Connection | undefined> {
+    const connection = await this.connection(owner);
+    if (connection?.address === address) return this.closeConnection(owner, at);
+    await this.#update(endedProbe(owner, address));
+    // It may have taken over just before the attempt was ended.
+    return (await this.connection(owner))?.address === address ? this.closeConnection(owner, at) : undefined;
+  }
+
+  async #closeRow(id: string, at: number): Promise<Row | undefined> {
+    return this.#update({
       Key: connectionKey(id),
       UpdateExpression: 'SET #open = :false, t = :t',
       ConditionExpression: 'attribute_exists(p)',
@@ -164,7 +191,33 @@ export class DynamoStore implements Store {
       ExpressionAttributeValues: { ':false': false, ':t': closedEnd(at) },
       ReturnValues: 'ALL_NEW',
     });
-    return row === undefined ? undefined : readConnection(row);
+  }
+
+  async readdress(socket: SocketRef, address: string): Promise<void> {
+    const row = await this.#update({
+      Key: socketKey(socket),
+      UpdateExpression: 'SET address = :address',
+      ConditionExpression: '#connection = :connection AND #state <> :closed',
+      ExpressionAttributeNames: { '#state': 'state', '#connection': 'connection' },
+      ExpressionAttributeValues: {
+        ':address': connectionBytes(address),
+        ':connection': connectionBytes(socket.connectionId),
+        ':closed': 'closed',
+      },
+      ReturnValues: 'ALL_NEW',
+    });
+    if (row === undefined) return;
+    const keys = this.#membershipKeys(socket, Object.keys(readSocket(row).rooms));
+    await pMap(keys, (key) => this.#rename(key, socket.connectionId, address), { concurrency: CONCURRENCY });
+  }
+
+  async #rename(key: RowKey, from: string, to: string): Promise<void> {
+    await this.#update({
+      Key: key,
+      UpdateExpression: 'SET c = :to',
+      ConditionExpression: 'c = :from',
+      ExpressionAttributeValues: { ':from': connectionBytes(from), ':to': connectionBytes(to) },
+    });
   }
 
   async connectSocket(
@@ -181,7 +234,7 @@ export class DynamoStore implements Store {
         socket.id,
       ),
       this.#put(socketRow(socket)),
-      this.#put(membershipRow(member, socket.connectionId, socket.connectedAt)),
+      this.#put(membershipRow(member, addressOf(socket), socket.connectedAt)),
       ...due.map((row) => this.#put(dueRow(row))),
     ]);
     return refused === undefined ? 'connected' : namespaceRefusal(refused);
@@ -268,7 +321,7 @@ export class DynamoStore implements Store {
   async join(socket: SocketRef, rooms: readonly string[], at: number): Promise<'joined' | 'closed' | 'full'> {
     if (rooms.length > MAX_ROOMS_PER_SOCKET) return 'full';
     const memberships = rooms.map((room) =>
-      this.#put(membershipRow(this.#roomMemberKey(socket, room), socket.connectionId, socket.connectedAt)),
+      this.#put(membershipRow(this.#roomMemberKey(socket, room), addressOf(socket), socket.connectedAt)),
     );
     const refused = await this.#transactOr([
       ...memberships,
@@ -352,12 +405,19 @@ export class DynamoStore implements Store {
   }
 
   async removeMemberships(socket: SocketRef, rooms: readonly string[]): Promise<void> {
+    const keys = this.#membershipKeys(socket, rooms);
+    await pMap(keys, (key) => this.#deleteIfNames(key, socket.connectionId, socket.address), {
+      concurrency: CONCURRENCY,
+    });
+  }
+
+  /** Of the rooms and of the whole namespace. */
+  #membershipKeys(socket: SocketKey, rooms: readonly string[]): RowKey[] {
     const whole: Group = { kind: 'namespace', namespace: socket.namespace };
-    const keys = [
+    return [
       ...rooms.map((room) => this.#roomMemberKey(socket, room)),
       memberKey(whole, idBytes(socket.id), this.shards(whole)),
     ];
-    await pMap(keys, (key) => this.#deleteIfNames(key, socket.connectionId), { concurrency: CONCURRENCY });
   }
 
   shards(group: Group): number {
@@ -512,17 +572,15 @@ export class DynamoStore implements Store {
   async #batchGet(keys: readonly RowKey[]): Promise<Row[]> {
     const rows: Row[] = [];
     let left: Record<string, unknown>[] = keys.map((key) => ({ ...key }));
-    const deadline = this.#clock.now() + PATIENCE_MS;
-    for (let pause = FIRST_PAUSE_MS; left.length > 0; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
+    const pause = this.#patience.pauses();
+    while (left.length > 0) {
       const { Responses, UnprocessedKeys } = await this.#client.send(
         new BatchGetCommand({ RequestItems: { [this.#table]: { Keys: left, ConsistentRead: true } } }),
       );
       rows.push(...(Responses?.[this.#table] ?? []));
       left = UnprocessedKeys?.[this.#table]?.Keys ?? [];
       if (left.length === 0) break;
-      const wait = pause * (0.5 + this.#random.float());
-      if (this.#clock.now() + wait > deadline) throw new UnavailableError('rows could not be read in time');
-      await this.#clock.sleep(wait);
+      if (!(await pause())) throw new UnavailableError('rows could not be read in time');
     }
     const now = this.#clock.now();
     return rows.filter((row) => !expired(row, now));
@@ -530,7 +588,7 @@ export class DynamoStore implements Store {
 
   /** The returned attributes (empty where none were asked for); undefined where the condition failed. */
   async #update(input: Omit<UpdateCommandInput, 'TableName'>): Promise<Row | undefined> {
-    return this.#patiently(async () => {
+    return this.#patience.call(async () => {
       try {
         const { Attributes } = await this.#client.send(
           new UpdateCommand({ TableName: this.#table, ...input }),
@@ -543,15 +601,18 @@ export class DynamoStore implements Store {
     });
   }
 
-  async #deleteIfNames(key: RowKey, connectionId: string): Promise<void> {
-    await this.#patiently(async () => {
+  async #deleteIfNames(key: RowKey, connectionId: string, address = connectionId): Promise<void> {
+    await this.#patience.call(async () => {
       try {
         await this.#client.send(
           new DeleteCommand({
             TableName: this.#table,
             Key: key,
-            ConditionExpression: 'c = :connection',
-            ExpressionAttributeValues: { ':connection': connectionBytes(connectionId) },
+            ConditionExpression: 'c IN (:connection, :address)',
+            ExpressionAttributeValues: {
+              ':connection': connectionBytes(connectionId),
+              ':address': connectionBytes(address),
+            },
           }),
         );
       } catch (error) {
@@ -567,67 +628,28 @@ export class DynamoStore implements Store {
 
   /** Undefined where it was written; the reasons where a condition refused it. */
   #transactOr(items: TransactItem[]): Promise<Reasons | undefined> {
-    return this.#patiently(async () => {
+    return this.#patience.call(async () => {
       try {
         await this.#client.send(new TransactWriteCommand({ TransactItems: items }));
         return undefined;
       } catch (error) {
-        if (!(error instanceof TransactionCanceledException)) throw error;
-        const reasons = error.CancellationReasons ?? [];
-        if (reasons.some((reason) => reason.Code === 'ConditionalCheckFailed')) return reasons;
-        throw error;
+        return refusalOf(error);
       }
     });
   }
+}
 
-  /**
-   * Two transactions on one row refuse each other; that is retried with jitter for up to 2 s (design D5). So is a
-   * transaction for which there was no capacity: the SDK repeats throttled calls, but takes a cancelled one for final.
-   */
-  async #patiently<T>(attempt: () => Promise<T>): Promise<T> {
-    const deadline = this.#clock.now() + PATIENCE_MS;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
-      try {
-        return await attempt();
-      } catch (error) {
-        if (!isPutOff(error)) throw error;
-        const wait = pause * (0.5 + this.#random.float());
-        if (this.#clock.now() + wait > deadline) {
-          throw new UnavailableError('rows stayed in conflict with other transactions, or had no capacity', {
-            cause: error,
-          });
-        }
-        await this.#clock.sleep(wait);
-      }
-    }
-  }
+/** What a membership names. */
+function addressOf({ connectionId, address = connectionId }: SocketRef | SocketRecord): string {
+  return address;
 }
 
 function keyText({ p, s }: RowKey): string {
   return `${idText(p)} ${idText(s)}`;
 }
 
-type Reasons = NonNullable<TransactionCanceledException['CancellationReasons']>;
-
 function namespaceRefusal(reasons: Reasons): 'closed' | 'occupied' {
   return reasons[0]?.Item?.open?.BOOL === true ? 'occupied' : 'closed';
-}
-
-function errorName(error: unknown): string | undefined {
-  return error instanceof Error ? error.name : undefined;
-}
-
-/** Reasons of a cancelled transaction that pass by themselves (API reference, TransactWriteItems). */
-const PASSING: ReadonlySet<string | undefined> = new Set([
-  'TransactionConflict',
-  'ThrottlingError',
-  'ProvisionedThroughputExceeded',
-]);
-
-function isPutOff(error: unknown): boolean {
-  if (errorName(error) === 'TransactionConflictException') return true;
-  if (!(error instanceof TransactionCanceledException)) return false;
-  return (error.CancellationReasons ?? []).some(({ Code }) => PASSING.has(Code));
 }
 
 function sameBytes(one: Uint8Array | undefined, other: Uint8Array): boolean {

@@ -17,6 +17,7 @@ const KIND = {
   due: 0x64,
   sweep: 0x77,
   directory: 0x72,
+  poll: 0x70,
 } as const;
 const ONLY = Uint8Array.of(0);
 
@@ -26,6 +27,14 @@ export const HOT_SHARDS = 16;
 export const DUE_SHARDS = 16;
 const ID_BYTES = 15;
 const CONNECTION_ID_BYTES = 11;
+const POLLING_ID_BYTES = 15;
+const POLLING_ID = /^[A-Za-z0-9_-]{20}$/;
+
+/** Whether a connection's address is that of a client that polls: the sid it was given. */
+export function isPollingId(connectionId: string): boolean {
+  return POLLING_ID.test(connectionId);
+}
+
 /** Marks a connection id that is not API Gateway's usual 11 bytes of base64url; a byte that UTF-8 never has. */
 const TEXT_MARK = 0xff;
 
@@ -106,20 +115,30 @@ export function idText(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url');
 }
 
-/** API Gateway's ids are 11 bytes of base64url with padding; anything else is kept as text. */
+/** The long-polling part of a connection. */
+export function pollKey(connectionId: string): RowKey {
+  return { p: Buffer.concat([Uint8Array.of(KIND.poll), connectionBytes(connectionId)]), s: ONLY };
+}
+
+/**
+ * API Gateway's ids are 11 bytes of base64url with padding, those of connections that poll 15 bytes without; anything
+ * else is kept as text.
+ */
 export function connectionBytes(connectionId: string): Buffer {
+  if (isPollingId(connectionId)) return Buffer.from(connectionId, 'base64url');
   const bytes = Buffer.from(connectionId, 'base64url');
   if (bytes.length === CONNECTION_ID_BYTES && `${bytes.toString('base64url')}=` === connectionId)
     return bytes;
   const text = Buffer.from(connectionId, 'utf8');
-  // With one mark a text of ten bytes would have the length of a usual id, and be taken for it.
-  const marks = text.length === CONNECTION_ID_BYTES - 1 ? 2 : 1;
+  // With one mark some texts would have the length of a usual id, and be taken for it.
+  const marks = [CONNECTION_ID_BYTES, POLLING_ID_BYTES].includes(text.length + 1) ? 2 : 1;
   return Buffer.concat([Buffer.alloc(marks, TEXT_MARK), text]);
 }
 
 export function connectionText(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (buffer.length === CONNECTION_ID_BYTES) return `${buffer.toString('base64url')}=`;
+  if (buffer.length === POLLING_ID_BYTES) return buffer.toString('base64url');
   return buffer.subarray(buffer[1] === TEXT_MARK ? 2 : 1).toString('utf8');
 }
 

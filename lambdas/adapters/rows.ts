@@ -52,7 +52,7 @@ export function connectionRow(connection: Connection): Row {
     v: ROW_VERSION,
     t: lifetimeEnd(connection.connectedAt),
     id: connection.id,
-    sid: connection.sid,
+    ...(connection.address === undefined ? {} : { address: connection.address }),
     open: connection.open,
     at: connection.connectedAt,
     handshake: JSON.stringify(connection.handshake),
@@ -65,7 +65,7 @@ export function connectionRow(connection: Connection): Row {
 export function readConnection(row: Row): Connection {
   return {
     id: row.id as string,
-    sid: row.sid as string,
+    ...(typeof row.address === 'string' ? { address: row.address } : {}),
     open: row.open === true,
     connectedAt: row.at as number,
     handshake: JSON.parse(row.handshake as string) as Handshake,
@@ -83,6 +83,7 @@ export function socketRow(socket: SocketRecord): Row {
     namespace: socket.namespace,
     id: socket.id,
     connection: connectionBytes(socket.connectionId),
+    ...(socket.address === undefined ? {} : { address: connectionBytes(socket.address) }),
     state: socket.state,
     at: socket.connectedAt,
     rooms: socket.rooms,
@@ -99,6 +100,7 @@ export function readSocket(row: Row): SocketRecord {
     namespace: row.namespace as string,
     id: row.id as string,
     connectionId: connectionText(row.connection as Uint8Array),
+    ...(row.address === undefined ? {} : { address: connectionText(row.address as Uint8Array) }),
     state: row.state as SocketState,
     connectedAt: row.at as number,
     rooms: row.rooms as Record<string, number>,

@@ -1,7 +1,7 @@
 import type { AppContext, Application, Settings } from './application.ts';
 import { Grants } from './grants.ts';
 import { newId } from './names.ts';
-import type { Clock, Forwarder, Log, Random, Rows, Secrets, Store, Wire, Workers } from './ports.ts';
+import type { Clock, Forwarder, Log, Outbox, Random, Rows, Secrets, Store, Wire, Workers } from './ports.ts';
 import type { Registry } from './registry.ts';
 import { scopedRows } from './scoped-rows.ts';
 
@@ -9,6 +9,8 @@ import { scopedRows } from './scoped-rows.ts';
 export interface Bus {
   readonly store: Store;
   readonly wire: Wire;
+  /** What clients that poll have not fetched yet. */
+  readonly outbox: Outbox;
   readonly workers: Workers;
   /** The table of what applications keep; each sees only its own rows. */
   readonly rows: Rows;
@@ -21,10 +23,15 @@ export interface Bus {
   readonly config: BusConfig;
 }
 
+export type Transport = 'polling' | 'websocket';
+
 export interface BusConfig {
   readonly pingIntervalMinutes: number;
   readonly pingTimeoutMinutes: number;
   readonly trackPongs: boolean;
+  readonly transports: readonly Transport[];
+  /** How long a request of a client that polls waits for frames; ms. */
+  readonly pollHoldMs: number;
   readonly identityMode: 'trusted' | 'token';
   /** Allowed origins beside the applications' own; `*` among them allows any. */
   readonly origins: readonly string[];

@@ -1,6 +1,7 @@
 /** Whether a request may open a connection, and what is kept of it. Engine.IO's checks, in its order. */
+import { isIP } from 'node:net';
 import type { Authentication } from './application.ts';
-import { appContext, type Bus } from './context.ts';
+import { appContext, type Bus, type Transport } from './context.ts';
 import type { Handshake, Json } from './ports.ts';
 
 /** Engine.IO's handshake errors (engine.io `lib/server.ts`, `Server.errors`). */
@@ -34,14 +35,15 @@ const KEPT_HEADERS = [
 ];
 const KEPT_QUERY = ['EIO', 'transport', 'b64'];
 
-/** The first reason to refuse a WebSocket handshake; undefined where there is none. */
+/** The first reason to refuse a handshake over a transport; undefined where there is none. */
 export function refuseHandshake(
   bus: Pick<Bus, 'registry' | 'config'>,
-  request: OpeningRequest,
+  request: Pick<OpeningRequest, 'headers' | 'query'>,
+  transport: Transport,
 ): EngineError | undefined {
-  if (request.query.transport !== 'websocket') return ENGINE_ERRORS.unknownTransport;
+  const offered = bus.config.transports.includes(transport);
+  if (request.query.transport !== transport || !offered) return ENGINE_ERRORS.unknownTransport;
   if (!originAllowed(bus, request.headers.origin)) return ENGINE_ERRORS.forbidden;
-  if (request.query.sid !== undefined) return ENGINE_ERRORS.unknownSid;
   if (request.query.EIO !== '4') return ENGINE_ERRORS.unsupportedVersion;
   return undefined;
 }
@@ -62,6 +64,21 @@ export function keptHandshake(request: OpeningRequest): Handshake {
     xdomain: request.headers.origin !== undefined,
     issued: request.at,
   };
+}
+
+/**
+ * The address of a client behind the front door. CloudFront appends that of its viewer to `X-Forwarded-For`, and API
+ * Gateway that of CloudFront (CloudFront developer guide, "X-Forwarded-For"; that API Gateway appends as well is
+ * inferred from its events). So the client's is the last but one, and all to the left of it is what the client wrote.
+ * Where an entry is missing or is no address, the address of the connection, which is CloudFront's, is all there is.
+ *
+ * @param trusted whether the request must have come through the front door; without it the header proves nothing
+ */
+export function clientAddress(forwardedFor: string | undefined, sourceIp: string, trusted: boolean): string {
+  if (!trusted) return sourceIp;
+  const entries = (forwardedFor ?? '').split(',').map((entry) => entry.trim());
+  const [viewer = '', edge] = entries.slice(-2);
+  return entries.length > 1 && edge === sourceIp && isIP(viewer) > 0 ? viewer : sourceIp;
 }
 
 /** What each application makes of the headers, which only the opening request carries. */

@@ -18,7 +18,7 @@ import {
   RECYCLE_TO_MS,
   slotOf,
 } from './heartbeat.ts';
-import { newId } from './names.ts';
+import { isPollingId, newId } from './names.ts';
 import { connectErrorFrame, connectFrame, disconnectFrame, eventFrames } from './packets.ts';
 import type {
   Connection,
@@ -58,16 +58,29 @@ export class Lifecycle implements SocketEnder {
 
   /** `$connect`: the connection is durable before the client is let in, and `open` has been asked to greet it. */
   async accept(connection: NewConnection): Promise<void> {
-    const { random, store, workers } = this.#bus;
+    const { random, workers } = this.#bus;
     const { id, connectedAt } = connection;
-    const sid = newId(random);
+    await this.#create(connection);
+    await workers.open({ v: 1, connectionId: id, sid: newId(random), connectedAt });
+  }
+
+  /** A client that polls: its open packet is the answer to the request that brought it. */
+  async acceptPolling(connection: NewConnection): Promise<void> {
+    const { clock, config, store } = this.#bus;
+    const { id, connectedAt } = connection;
+    await this.#create(connection);
+    await store.joinSlot(id, slotOf(id, config.pingIntervalMinutes), connectedAt, clock.now());
+  }
+
+  async #create(connection: NewConnection): Promise<void> {
+    const { random, store } = this.#bus;
+    const { id, connectedAt } = connection;
     const recycleAt = connectedAt + RECYCLE_FROM_MS + random.float() * (RECYCLE_TO_MS - RECYCLE_FROM_MS);
-    const record: Connection = { ...connection, sid, open: true, namespaces: {}, left: {} };
+    const record: Connection = { ...connection, open: true, namespaces: {}, left: {} };
     await store.createConnection(record, [
       { kind: 'namespace', at: connectedAt + CONNECT_TIMEOUT_MS, connectionId: id },
       { kind: 'recycle', at: recycleAt, connectionId: id },
     ]);
-    await workers.open({ v: 1, connectionId: id, sid, connectedAt });
   }
 
   /**
@@ -135,6 +148,7 @@ export class Lifecycle implements SocketEnder {
       namespace,
       id: newId(this.#bus.random),
       connectionId: connection.id,
+      ...(connection.address === undefined ? {} : { address: connection.address }),
       state: 'pending',
       connectedAt: connection.connectedAt,
       rooms: {},
@@ -211,15 +225,19 @@ export class Lifecycle implements SocketEnder {
    * memberships go; the slot row goes last, so that the sweep repeats a cleanup that was cut off.
    */
   async disconnected(connectionId: string): Promise<void> {
-    const { clock, config, store } = this.#bus;
+    const { clock, config, outbox, store } = this.#bus;
     const at = clock.now();
     const connection = await store.closeConnection(connectionId, at);
+    const ids = new Set([connectionId]);
     if (connection !== undefined) {
+      const { id: owner, address, connectedAt } = connection;
+      ids.add(owner).add(address ?? owner);
+      if (isPollingId(owner)) await outbox.close(owner);
       for (const [namespace, id] of Object.entries(connection.namespaces)) {
-        await this.#endSocket({ namespace, id, connectionId, connectedAt: connection.connectedAt }, at);
+        await this.#endSocket({ namespace, id, connectionId: owner, connectedAt }, at);
       }
     }
-    await store.leaveSlot(connectionId, slotOf(connectionId, config.pingIntervalMinutes));
+    for (const id of ids) await store.leaveSlot(id, slotOf(id, config.pingIntervalMinutes));
   }
 
   /**
@@ -266,7 +284,7 @@ export class Lifecycle implements SocketEnder {
     const { store } = this.#bus;
     const record = await store.closeSocket(socket, at);
     if (record === undefined) return;
-    await store.removeMemberships(socket, Object.keys(record.rooms));
+    await store.removeMemberships(record, Object.keys(record.rooms));
     if (!record.hooksDue) return;
     await this.#disconnectHooks({ ...record, state: 'closed' });
     await store.markHooksDone(socket);

@@ -1,9 +1,14 @@
 /** What a client's frame does. Nothing here throws: API Gateway's error frame would drop the client (design D3). */
 import { decodeEnginePacket } from '../protocol/engine-packet.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import { decodeSocketPacket, PacketType, type SocketPacket } from '../protocol/socket-packet.ts';
+import {
+  decodeSocketPacket,
+  PacketAssembler,
+  PacketType,
+  type SocketPacket,
+} from '../protocol/socket-packet.ts';
 import type { Acknowledgement, Application, ClientEvent } from './application.ts';
-import { appContext, type Bus } from './context.ts';
+import { appContext, type Bus, MAX_FRAME_BYTES } from './context.ts';
 import { deliver } from './delivery.ts';
 import { asBusError, BusError } from './errors.ts';
 import { slotOf } from './heartbeat.ts';
@@ -12,17 +17,22 @@ import { ackFrames } from './packets.ts';
 import { parsePayload } from './payloads.ts';
 import type { Connection, Json, SocketKey, SocketRecord } from './ports.ts';
 import { reportFailure, runApplication, SocketSession } from './socket-session.ts';
+import type { Upgrades } from './upgrade.ts';
 
+/** Engine.IO's question over a WebSocket that wants to take over. */
+const PROBE = 'probe';
 /** How long a namespace counts as just left: frames sent before the DISCONNECT may be handled after it. */
 const LEFT_GRACE_MS = 60_000;
 
 export class Messages {
   readonly #bus: Bus;
   readonly #lifecycle: Lifecycle;
+  readonly #upgrades: Upgrades;
 
-  constructor(bus: Bus, lifecycle: Lifecycle) {
+  constructor(bus: Bus, lifecycle: Lifecycle, upgrades: Upgrades) {
     this.#bus = bus;
     this.#lifecycle = lifecycle;
+    this.#upgrades = upgrades;
   }
 
   /** Handles one frame of a connection; whoever calls it (design D13). Resolves always. */
@@ -35,6 +45,36 @@ export class Messages {
     }
   }
 
+  /**
+   * Handles the frames of one request of a client that polls, one after the other. Resolves always, to the frames of a
+   * packet whose attachments are to come: they belong before those of the next request.
+   */
+  async handleAll(connectionId: string, frames: readonly string[]): Promise<readonly string[]> {
+    const assembler = new PacketAssembler();
+    let parts: string[] = [];
+    try {
+      for (const frame of frames) {
+        const packet = decodeEnginePacket(frame);
+        if (packet.type === 'message' || packet.type === 'binary') {
+          const whole = assembler.add(packet.data);
+          parts = assembler.incomplete ? [...parts, frame] : [];
+          if (whole !== undefined) await this.#message(connectionId, whole);
+        } else await this.#dispatch(connectionId, frame);
+      }
+      if (parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0) > MAX_FRAME_BYTES) {
+        throw new ProtocolError(
+          'parse error',
+          `a packet and its attachments have more than ${MAX_FRAME_BYTES} bytes`,
+        );
+      }
+      return parts;
+    } catch (error) {
+      if (error instanceof ProtocolError) await this.#violation(connectionId, error);
+      else this.#bus.log.error('a frame could not be handled', { connectionId, error });
+      return [];
+    }
+  }
+
   async #dispatch(connectionId: string, frame: string): Promise<void> {
     const packet = decodeEnginePacket(frame);
     switch (packet.type) {
@@ -42,12 +82,15 @@ export class Messages {
         return this.#message(connectionId, decodeSocketPacket(packet.data));
       case 'pong':
         return this.#pong(connectionId);
+      case 'upgrade':
+        return this.#upgrades.complete(connectionId);
       case 'ping':
+        if (packet.data === PROBE) return this.#upgrades.probe(connectionId);
         throw new ProtocolError('forced close', 'in Engine.IO v4 it is the server that pings');
       case 'binary':
         throw new ProtocolError('parse error', 'binary data without a packet that announces it');
       default:
-        // A WebSocket says goodbye by closing: neither side acts on `close`, `upgrade` or `noop` here.
+        // A WebSocket says goodbye by closing: neither side acts on `close` or `noop` here.
         return;
     }
   }
@@ -55,7 +98,10 @@ export class Messages {
   async #pong(connectionId: string): Promise<void> {
     const { clock, config, store } = this.#bus;
     if (!config.trackPongs) return;
-    await store.touchSlot(connectionId, slotOf(connectionId, config.pingIntervalMinutes), clock.now());
+    const slot = slotOf(connectionId, config.pingIntervalMinutes);
+    if (await store.touchSlot(connectionId, slot, clock.now())) return;
+    // The move from the slot of the polling connection was cut off.
+    await this.#upgrades.settle(connectionId);
   }
 
   async #message(connectionId: string, packet: SocketPacket): Promise<void> {
@@ -77,7 +123,8 @@ export class Messages {
   }
 
   async #route(connectionId: string, packet: SocketPacket): Promise<void> {
-    const connection = await this.#bus.store.connection(connectionId);
+    const connection =
+      (await this.#bus.store.connection(connectionId)) ?? (await this.#upgrades.awaited(connectionId));
     if (connection === undefined || !connection.open) return;
     if (packet.type === PacketType.CONNECT) return this.#connect(connection, packet);
     const socketId = Object.hasOwn(connection.namespaces, packet.namespace)
@@ -90,7 +137,7 @@ export class Messages {
     const ref = {
       namespace: packet.namespace,
       id: socketId,
-      connectionId,
+      connectionId: connection.id,
       connectedAt: connection.connectedAt,
     };
     switch (packet.type) {

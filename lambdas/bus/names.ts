@@ -1,4 +1,5 @@
 /** Identifiers and how they look. */
+import { createHash } from 'node:crypto';
 import { invalidPayload } from './errors.ts';
 import type { Random } from './ports.ts';
 
@@ -9,6 +10,23 @@ const MAX_ROOM_BYTES = 2_048;
 
 export function newId(random: Random): string {
   return Buffer.from(random.bytes(ID_BYTES)).toString('base64url');
+}
+
+/**
+ * The id of a connection that polls. Whoever knows the sid may poll in the client's name, so nothing but the client
+ * keeps it: rows and logs have this.
+ */
+export function pollingId(sid: string): string {
+  return createHash('sha256')
+    .update(`long polling:${sid}`)
+    .digest()
+    .subarray(0, ID_BYTES)
+    .toString('base64url');
+}
+
+/** API Gateway's ids have 16 characters. */
+export function isPollingId(connectionId: string): boolean {
+  return ID_FORM.test(connectionId);
 }
 
 /** Whether a room's name could be a socket's own room. */

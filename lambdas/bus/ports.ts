@@ -20,9 +20,10 @@ export interface Handshake {
 
 /** One Engine.IO session and the transport that carries it. */
 export interface Connection {
-  /** The transport's address: API Gateway's connection id. */
+  /** API Gateway's connection id; for one that began with long polling, 20 characters made from its secret sid. */
   readonly id: string;
-  readonly sid: string;
+  /** API Gateway's id of the WebSocket that took over from long polling. */
+  readonly address?: string;
   readonly open: boolean;
   readonly connectedAt: Millis;
   readonly handshake: Handshake;
@@ -41,6 +42,8 @@ export interface SocketRecord {
   readonly namespace: string;
   readonly id: string;
   readonly connectionId: string;
+  /** The connection's `address`, where a WebSocket has taken over. */
+  readonly address?: string;
   readonly state: SocketState;
   readonly connectedAt: Millis;
   /** Room → when it was joined. */
@@ -62,6 +65,7 @@ export interface SocketKey {
 /** A socket as seen by one connection: writes through it fail once the socket is closed or has moved. */
 export interface SocketRef extends SocketKey {
   readonly connectionId: string;
+  readonly address?: string;
   readonly connectedAt: Millis;
 }
 
@@ -75,6 +79,7 @@ export type Group =
 export interface Member {
   /** Base64url of the row's 15 ordering bytes: the socket id, or a hash of the connection id in a slot. */
   readonly id: string;
+  /** Where to post: the connection's id, or its address. */
   readonly connectionId: string;
   /** Slots only: when the last pong was written down. */
   readonly seen?: Millis;
@@ -119,6 +124,7 @@ export interface SweepCursor {
 /** Durable state. Reads are strongly consistent; each write is one atomic step unless it says otherwise. */
 export interface Store {
   createConnection(connection: Connection, due: readonly Due[]): Promise<void>;
+  /** By its id or its address; a WebSocket that has not taken over yet is nobody's address. */
   connection(id: string): Promise<Connection | undefined>;
   /** Joins the connection to its heartbeat slot if it is open; false where it is not. */
   joinSlot(connectionId: string, slot: number, connectedAt: Millis, seen: Millis): Promise<boolean>;
@@ -126,8 +132,13 @@ export interface Store {
   touchSlot(connectionId: string, slot: number, seen: Millis): Promise<boolean>;
   inSlot(connectionId: string, slot: number): Promise<boolean>;
   leaveSlot(connectionId: string, slot: number): Promise<void>;
-  /** Marks the connection closed and returns it as it is then; undefined where there is none. */
+  /**
+   * Marks the connection closed, found by its id or its address, and returns it as it is then; undefined where there is
+   * none. The end of a WebSocket that has not taken over yet ends the attempt alone.
+   */
   closeConnection(id: string, at: Millis): Promise<Connection | undefined>;
+  /** Lets a socket's memberships name the connection's address, so that a broadcast finds it without a detour. */
+  readdress(socket: SocketRef, address: string): Promise<void>;
 
   /** CONNECT: the connection's namespace, the pending socket, its membership of the namespace, the due rows. */
   connectSocket(socket: SocketRecord, due: readonly Due[]): Promise<'connected' | 'closed' | 'occupied'>;
@@ -189,6 +200,79 @@ export interface Store {
  * - `refused`: it can never be posted (too large, not allowed).
  */
 export type PostOutcome = 'ok' | 'gone' | 'throttled' | 'failed' | 'refused';
+
+/** A WebSocket that is to take over from long polling. */
+export interface Probe {
+  /** API Gateway's id of it. */
+  readonly address: string;
+  readonly at: Millis;
+}
+
+/** A client that polls, and what waits for it. */
+export interface PollSession {
+  readonly id: string;
+  readonly open: boolean;
+  readonly connectedAt: Millis;
+  /** The WebSocket that has taken over: nothing waits here any more. */
+  readonly address?: string;
+  readonly probe?: Probe;
+  /** Frames that the client has not acknowledged, in order. */
+  readonly frames: readonly string[];
+  /** How many of them the last answer carried. */
+  readonly answered: number;
+  /** How many were ever put in. */
+  readonly appended: number;
+  /** Frames that the client has sent of a packet that is not whole yet. */
+  readonly partial: readonly string[];
+  /** The client knows that it is over. */
+  readonly told: boolean;
+}
+
+/** What a client that polls has not fetched yet. Every step is one atomic write. */
+export interface Outbox {
+  session(id: string): Promise<PollSession | undefined>;
+  /**
+   * Puts frames in at the end, all or none. `gone`: closed, or the client has stopped asking. `full`: it fetches too
+   * slowly. Or the address of the WebSocket that has taken over.
+   */
+  append(
+    id: string,
+    frames: readonly string[],
+  ): Promise<'appended' | 'gone' | 'full' | { readonly address: string }>;
+  /**
+   * A request for frames begins, alone until `until`. It acknowledges what the one before was answered, unless its mark
+   * says that it is that request again.
+   */
+  beginPoll(
+    id: string,
+    poll: { readonly lease: string; readonly mark: string | undefined; readonly until: Millis },
+  ): Promise<PollSession | 'overlap' | 'unknown'>;
+  /** Notes the answer, durable before it is given; false where the lease ran out meanwhile. */
+  endPoll(
+    id: string,
+    poll: {
+      readonly lease: string;
+      readonly mark: string | undefined;
+      readonly count: number;
+      readonly told: boolean;
+    },
+  ): Promise<boolean>;
+  beginSend(
+    id: string,
+    send: { readonly lease: string; readonly until: Millis },
+  ): Promise<PollSession | 'overlap' | 'unknown'>;
+  /** @param partial frames to keep for the next request */
+  endSend(id: string, lease: string, partial: readonly string[]): Promise<void>;
+  /** Nothing goes in any more; what is in is still fetched. `told`: the client knows already. */
+  close(id: string, told?: boolean): Promise<PollSession | undefined>;
+  /** A WebSocket wants to take over; `taken` where another one is at it. */
+  beginProbe(id: string, probe: Probe): Promise<'probing' | 'unknown' | 'taken'>;
+  endProbe(id: string, address: string): Promise<void>;
+  /** The connection's id for a WebSocket that is, or was, to take over. */
+  probedBy(address: string): Promise<string | undefined>;
+  /** The WebSocket takes over, if nothing was put in after the first `appended` frames. */
+  upgrade(id: string, address: string, appended: number): Promise<'upgraded' | 'more' | 'closed'>;
+}
 
 /** The sockets' edge. */
 export interface Wire {

@@ -10,6 +10,9 @@ const integer = (min: number, max: number) => z.coerce.number().check(z.int(), z
 /** Lower-cased level names of Powertools for AWS Lambda. */
 export const LOG_LEVELS = ['DEBUG', 'INFO', 'WARN', 'ERROR'] as const;
 
+/** Engine.IO's, as far as they are served. */
+export const TRANSPORTS = ['polling', 'websocket'] as const;
+
 export const environmentSchema = z.object({
   /** Table of connections, sockets, memberships, slots and due rows. */
   BUS_TABLE: text,
@@ -31,6 +34,16 @@ export const environmentSchema = z.object({
   PING_TIMEOUT_MINUTES: integer(2, 8),
   /** Whether a pong is written down; off saves one write per pong and reaps by failed posts only. */
   TRACK_PONGS: z.enum(['true', 'false']),
+  /** Comma list of the transports that clients may use. */
+  TRANSPORTS: z.pipe(
+    z.pipe(
+      text,
+      z.transform((list: string) => list.split(',')),
+    ),
+    z.array(z.enum(TRANSPORTS)).check(z.minLength(1)),
+  ),
+  /** Seconds a long-polling request waits for something to say; an HTTP API waits 30 for the answer. */
+  POLL_HOLD_SECONDS: integer(1, 25),
   /** Secrets are named `{prefix}/{NAME}` in Secrets Manager, for example `socketbus/JWT_SECRET`. */
   SECRET_PREFIX: text,
   /** `trusted` believes an id in a payload; `token` wants it proven by a verified token. */
@@ -43,6 +56,11 @@ export const environmentSchema = z.object({
   CLIENT_ORIGIN: z.optional(z.string()),
   /** Path of the Engine.IO endpoint at the front door, `/socket.io` where it is not given. */
   WS_PATH: z.optional(z.string()),
+  /**
+   * Whether every request came through the front door, so that what it wrote into `X-Forwarded-For` is true: only where
+   * nobody can get around it.
+   */
+  TRUST_FORWARDED: z.optional(z.enum(['true', 'false'])),
   POWERTOOLS_LOG_LEVEL: z.enum(LOG_LEVELS),
   POWERTOOLS_SERVICE_NAME: text,
 });
@@ -61,5 +79,6 @@ export const FUNCTION_NAMES = [
   'publish',
   'sweep',
   'http',
+  'poll',
 ] as const;
 export type FunctionName = (typeof FUNCTION_NAMES)[number];

@@ -1,39 +1,42 @@
-import { headerCredentials, keptHandshake, type OpeningRequest, refuseHandshake } from '../bus/handshake.ts';
+import {
+  clientAddress,
+  type EngineError,
+  headerCredentials,
+  keptHandshake,
+  type OpeningRequest,
+  refuseHandshake,
+} from '../bus/handshake.ts';
 import { connectEventSchema, defined, lowerCased } from '../wiring/events.ts';
 import type { Server } from '../wiring/server.ts';
 
 /** `$connect`: lets a client in, or answers the upgrade with the status Engine.IO would. */
 export function connectHandler(server: Server) {
   return async (event: unknown): Promise<{ statusCode: number; headers?: Record<string, string> }> => {
-    const { bus, lifecycle, log } = server;
+    const { bus, log, trustForwarded } = server;
     const { headers, queryStringParameters, requestContext } = connectEventSchema.parse(event);
     const { connectionId, connectedAt, requestId } = requestContext;
     log.forRequest({ requestId, connectionId });
+    const lower = lowerCased(headers);
+    const { sourceIp = '' } = requestContext.identity ?? {};
     const request: OpeningRequest = {
-      headers: lowerCased(headers),
+      headers: lower,
       query: defined(queryStringParameters),
-      address: requestContext.identity?.sourceIp ?? '',
+      address: clientAddress(lower['x-forwarded-for'], sourceIp, trustForwarded),
       at: connectedAt,
     };
-    const refusal = refuseHandshake(bus, request);
-    if (refusal !== undefined) {
-      const { code, message, status } = refusal;
-      log.info('handshake refused', {
-        code,
-        reason: message,
-        origin: request.headers.origin,
-        EIO: request.query.EIO,
-      });
-      return { statusCode: status };
-    }
     try {
-      const credentials = await headerCredentials(bus, request);
-      await lifecycle.accept({
-        id: connectionId,
-        connectedAt,
-        handshake: keptHandshake(request),
-        credentials,
-      });
+      const refusal =
+        refuseHandshake(bus, request, 'websocket') ?? (await accepted(server, connectionId, request));
+      if (refusal !== undefined) {
+        const { code, message, status } = refusal;
+        log.info('handshake refused', {
+          code,
+          reason: message,
+          origin: request.headers.origin,
+          EIO: request.query.EIO,
+        });
+        return { statusCode: status };
+      }
     } catch (error) {
       log.error('a connection could not be opened', { error });
       return { statusCode: 500 };
@@ -44,4 +47,18 @@ export function connectHandler(server: Server) {
       ? { statusCode: 200 }
       : { statusCode: 200, headers: { 'Sec-WebSocket-Protocol': protocol } };
   };
+}
+
+/** A new connection, or a WebSocket that wants to take over from long polling; or why it is neither. */
+async function accepted(
+  { bus, lifecycle, upgrades }: Server,
+  connectionId: string,
+  request: OpeningRequest,
+): Promise<EngineError | undefined> {
+  const { sid } = request.query;
+  if (sid !== undefined) return upgrades.begin(connectionId, sid);
+  const credentials = await headerCredentials(bus, request);
+  const handshake = keptHandshake(request);
+  await lifecycle.accept({ id: connectionId, connectedAt: request.at, handshake, credentials });
+  return undefined;
 }

@@ -1,9 +1,8 @@
 import type { RoutedResponse } from '../bus/http-router.ts';
-import { answerEngineRequest, isEngineRequest } from '../wiring/engine-http.ts';
 import { type HttpEvent, httpEventSchema, lowerCased } from '../wiring/events.ts';
 import type { Server } from '../wiring/server.ts';
 
-/** HTTP beside the sockets: the applications' routes, and clients that begin with long polling. */
+/** HTTP beside the sockets: the applications' routes. */
 export function httpHandler(server: Server) {
   return async (event: unknown): Promise<RoutedResponse> => {
     const parsed = httpEventSchema.safeParse(event);
@@ -13,8 +12,6 @@ export function httpHandler(server: Server) {
     }
     server.log.forRequest({ requestId: parsed.data.requestContext.requestId });
     try {
-      if (isEngineRequest(parsed.data, process.env.WS_PATH))
-        return answerEngineRequest(parsed.data, server.bus);
       return await server.router.handle(routed(parsed.data));
     } catch (error) {
       server.log.error('a request failed', { path: parsed.data.rawPath, error });

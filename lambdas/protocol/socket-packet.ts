@@ -57,11 +57,52 @@ export function decodeSocketPacket(text: string): SocketPacket {
       'binary attachments from a client are not supported over WebSocket',
     );
   }
+  return socketPacket(packet);
+}
+
+/**
+ * Puts packets together from parts in their order. A client that polls sends a packet's attachments right after it, but
+ * mostly in the next request: it begins one as soon as it has the packet.
+ */
+export class PacketAssembler {
+  readonly #decoder = new Decoder();
+  #decoded: Packet | undefined;
+  #incomplete = false;
+
+  constructor() {
+    this.#decoder.on('decoded', (packet: Packet) => {
+      this.#decoded = packet;
+    });
+  }
+
+  /** Whether an attachment is due. */
+  get incomplete(): boolean {
+    return this.#incomplete;
+  }
+
+  /**
+   * The packet that this part makes complete.
+   * @throws ProtocolError for junk, an attachment nothing announced, and text where an attachment is due.
+   */
+  add(part: string | Uint8Array): SocketPacket | undefined {
+    this.#decoded = undefined;
+    try {
+      this.#decoder.add(typeof part === 'string' ? part : Buffer.from(part));
+    } catch (cause) {
+      throw new ProtocolError('parse error', 'the message is not a Socket.IO packet', { cause });
+    }
+    const packet: Packet | undefined = this.#decoded;
+    this.#incomplete = packet === undefined;
+    return packet === undefined ? undefined : socketPacket(packet);
+  }
+}
+
+function socketPacket({ type, nsp: namespace, id, data }: Packet): SocketPacket {
   return {
-    type: packet.type,
-    namespace: packet.nsp,
-    ...(packet.id === undefined ? {} : { id: packet.id }),
-    ...(packet.data === undefined ? {} : { data: packet.data }),
+    type,
+    namespace,
+    ...(id === undefined ? {} : { id }),
+    ...(data === undefined ? {} : { data }),
   };
 }
 

@@ -3,6 +3,7 @@
 import { applications } from 'socketbus:applications';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DynamoOutbox } from '../adapters/dynamo-outbox.ts';
 import { DynamoRows } from '../adapters/dynamo-rows.ts';
 import { DynamoStore } from '../adapters/dynamo-store.ts';
 import { readEnvironment } from '../adapters/environment.ts';
@@ -17,18 +18,25 @@ import type { Bus } from '../bus/context.ts';
 import { HttpRouter } from '../bus/http-router.ts';
 import { Lifecycle } from '../bus/lifecycle.ts';
 import { Messages } from '../bus/messages.ts';
+import { Polling } from '../bus/polling.ts';
 import { Publisher } from '../bus/publisher.ts';
 import { Registry } from '../bus/registry.ts';
 import { Sweeper } from '../bus/sweeper.ts';
+import { TransportWire } from '../bus/transport-wire.ts';
+import { Upgrades } from '../bus/upgrade.ts';
 
 export interface Server {
   readonly bus: Bus;
   readonly log: RequestLog;
   readonly lifecycle: Lifecycle;
   readonly messages: Messages;
+  readonly upgrades: Upgrades;
+  readonly polling: Polling;
   readonly publisher: Publisher;
   readonly sweeper: Sweeper;
   readonly router: HttpRouter;
+  /** Whether the front door's `X-Forwarded-For` is believed. */
+  readonly trustForwarded: boolean;
 }
 
 /** @throws EnvironmentError, ApplicationError: a deployment that cannot work fails at its first invocation. */
@@ -37,15 +45,15 @@ export function createServer(): Server {
   const log = powertoolsLog();
   const registry = new Registry(applications as readonly Application[]);
   const client = documentClient();
+  const parts = { client, table: environment.BUS_TABLE, clock: systemClock, random: systemRandom };
+  const outbox = new DynamoOutbox(parts);
   const bus: Bus = {
     store: new DynamoStore({
-      client,
-      table: environment.BUS_TABLE,
-      clock: systemClock,
-      random: systemRandom,
+      ...parts,
       isHot: (namespace, room) => registry.roomOwner(namespace, room)?.kind.hot === true,
     }),
-    wire: new ManagementWire(environment.CALLBACK_URL, log),
+    wire: new TransportWire(new ManagementWire(environment.CALLBACK_URL, log), outbox, log),
+    outbox,
     workers: new LambdaWorkers(environment.OPEN_FUNCTION ?? ''),
     rows: new DynamoRows(client, environment.APPS_TABLE, systemClock),
     forwarder: new EventBridgeForwarder(environment.EVENT_BUS),
@@ -58,20 +66,27 @@ export function createServer(): Server {
       pingIntervalMinutes: environment.PING_INTERVAL_MINUTES,
       pingTimeoutMinutes: environment.PING_TIMEOUT_MINUTES,
       trackPongs: environment.TRACK_PONGS === 'true',
+      transports: environment.TRANSPORTS,
+      pollHoldMs: environment.POLL_HOLD_SECONDS * 1_000,
       identityMode: environment.IDENTITY,
       origins: list(environment.ORIGINS),
       settings: process.env,
     },
   };
   const lifecycle = new Lifecycle(bus);
+  const upgrades = new Upgrades(bus, lifecycle);
+  const messages = new Messages(bus, lifecycle, upgrades);
   return {
     bus,
     log,
     lifecycle,
-    messages: new Messages(bus, lifecycle),
+    messages,
+    upgrades,
+    polling: new Polling(bus, lifecycle, messages),
     publisher: new Publisher(bus, lifecycle),
     sweeper: new Sweeper(bus, lifecycle),
     router: new HttpRouter(bus, lifecycle),
+    trustForwarded: environment.TRUST_FORWARDED === 'true',
   };
 }
 

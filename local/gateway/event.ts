@@ -5,6 +5,9 @@ export interface Identity {
   /** Absent when the client sent no User-Agent; the key is then absent in events too. */
   readonly userAgent?: string;
   readonly sourceIp: string;
+  /** The key that `$connect` was shown, and its id, where it wants one. */
+  readonly apiKey?: string;
+  readonly apiKeyId?: string;
 }
 
 /** What every event of one connection repeats. */

@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { type Arrival, arrivalOf, headerValues } from './arrival.ts';
 import { type GatewayClock, systemClock } from './clock.ts';
-import { type Closing, Connection, MAX_MESSAGE_BYTES, sourceIpOf } from './connection.ts';
+import { type Closing, Connection, MAX_MESSAGE_BYTES } from './connection.ts';
 import {
   type ConnectionContext,
   connectEvent,
@@ -13,7 +14,7 @@ import {
   type Occurrence,
 } from './event.ts';
 import { type GatewayFaults, NO_GATEWAY_FAULTS } from './gateway-faults.ts';
-import { grantedHeaders, refuseUpgrade, targetOf, upgradeFault } from './handshake.ts';
+import { grantedHeaders, refuseUpgrade, upgradeFault } from './handshake.ts';
 import { Identifiers } from './identifiers.ts';
 import {
   type Integration,
@@ -39,6 +40,8 @@ export interface WebSocketApiOptions {
   readonly routeSelectionExpression: string;
   /** By route key: `$connect`, `$disconnect`, `$default` or a custom one. */
   readonly routes: ReadonlyMap<string, Integration>;
+  /** Keys that `$connect` takes, in the header `x-api-key`. @default it wants none */
+  readonly apiKeys?: readonly { readonly id: string; readonly value: string }[] | undefined;
   /** Keys of two-way routes: the `body` a function returns there is sent to the client. @default none */
   readonly routeResponses?: ReadonlySet<string>;
   /** @default the machine's time */
@@ -125,27 +128,29 @@ export class WebSocketApi {
    * Takes an HTTP upgrade: 403 outside the stage, else `$connect` decides. The 101 is written when it has answered 2xx;
    * its other statuses are passed on without their body.
    *
-   * @param entry the path as the front door rewrote it; without it, the path of the request
+   * @param arrival the request as the front door passed it on
    */
   handleUpgrade(
     request: IncomingMessage,
     socket: Duplex,
     head: Buffer,
-    entry?: { readonly path: string },
+    arrival: Arrival = arrivalOf(request),
   ): void {
     // A client that leaves before the 101 is nobody's error, but unheard it would end the process.
     socket.on('error', ignore);
     this.#pending.add(socket);
     socket.once('close', () => this.#pending.delete(socket));
-    const target = targetOf(request.url ?? '/');
-    const fault = this.#entryFault(request, entry?.path ?? target.path);
-    if (fault === undefined) this.#work(this.#connect(request, socket, head, target.query));
+    const fault = this.#entryFault(request, arrival);
+    if (fault === undefined) this.#work(this.#connect(request, socket, head, arrival));
     else this.#refuse(socket, fault);
   }
 
   /** Answers plain HTTP: `@connections`, 426 for a GET of the stage, 403 for everything else. */
-  async handleHttp(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { path, query } = targetOf(request.url ?? '/');
+  async handleHttp(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { path, query }: Arrival = arrivalOf(request),
+  ): Promise<void> {
     const stage = `/${this.#options.stage}`;
     const callback = path.startsWith(`${stage}/`)
       ? /^\/(?:@|%40)connections\/(.+)$/i.exec(path.slice(stage.length))
@@ -225,26 +230,27 @@ export class WebSocketApi {
     });
   }
 
-  #entryFault(request: IncomingMessage, path: string): Refusal | undefined {
-    const fault = upgradeFault(request, path, this.#options.stage);
+  #entryFault(request: IncomingMessage, arrival: Arrival): Refusal | undefined {
+    const { admit, apiKeys, stage } = this.#options;
+    const fault = upgradeFault(request, arrival.path, stage);
     if (fault !== undefined) return fault;
-    return this.#options.admit?.('connection', '$connect') === false ? TOO_MANY_REQUESTS : undefined;
+    if (admit?.('connection', '$connect') === false) return TOO_MANY_REQUESTS;
+    return apiKeys !== undefined && this.#keyOf(arrival) === undefined ? FORBIDDEN : undefined;
   }
 
-  async #connect(request: IncomingMessage, socket: Duplex, head: Buffer, query: string): Promise<void> {
-    const context = this.#contextOf(request, socket);
+  #keyOf(arrival: Arrival) {
+    const [shown] = headerValues(arrival, 'x-api-key');
+    return this.#options.apiKeys?.find(({ value }) => value === shown);
+  }
+
+  async #connect(request: IncomingMessage, socket: Duplex, head: Buffer, arrival: Arrival): Promise<void> {
+    const context = this.#contextOf(arrival);
     const occurrence = this.#occurrence();
     const connect = this.#options.routes.get('$connect');
     const answer =
       connect === undefined
         ? { statusCode: 200, headers: [], body: undefined }
-        : settled(
-            await invoke(
-              connect,
-              connectEvent(context, occurrence, { rawHeaders: request.rawHeaders, query }),
-              this.#clock,
-            ),
-          );
+        : settled(await invoke(connect, connectEvent(context, occurrence, arrival), this.#clock));
     if (typeof answer === 'string') {
       const body = errorFrame(FAILURE_FRAMES[answer], context.connectionId, occurrence.requestId);
       this.#refuse(socket, { status: FAILURE_STATUSES[answer], body });
@@ -364,11 +370,16 @@ export class WebSocketApi {
     this.#late.set(timer, run);
   }
 
-  #contextOf(request: IncomingMessage, socket: Duplex): ConnectionContext {
+  #contextOf(arrival: Arrival): ConnectionContext {
     const { stage, domainName, apiId } = this.#options;
-    const userAgent = request.headers['user-agent'];
-    const sourceIp = sourceIpOf(socket);
-    const identity: Identity = userAgent === undefined ? { sourceIp } : { userAgent, sourceIp };
+    const { sourceIp } = arrival;
+    const [userAgent] = headerValues(arrival, 'user-agent');
+    const key = this.#keyOf(arrival);
+    const identity: Identity = {
+      ...(userAgent === undefined ? {} : { userAgent }),
+      sourceIp,
+      ...(key === undefined ? {} : { apiKey: key.value, apiKeyId: key.id }),
+    };
     const connectionId = this.#identifiers.connection();
     return { connectionId, connectedAt: this.#clock.now(), identity, stage, domainName, apiId };
   }

@@ -15,7 +15,7 @@ export interface LocalPageOptions {
   readonly environment: Readonly<Record<string, string>>;
   /** Secrets and settings of this start. */
   readonly settings: Readonly<Record<string, string>>;
-  /** Path of the front door, without a slash at the end. */
+  /** Path of Engine.IO, without a slash at the end. */
   readonly wsPath: string;
   readonly invoke: (functionName: string, event: unknown) => Promise<Invocation>;
 }

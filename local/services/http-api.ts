@@ -1,7 +1,7 @@
 /** API Gateway's HTTP API on one machine: routes, Lambda proxy integrations and IAM authorisation. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { type Arrival, arrivalOf } from '../gateway/arrival.ts';
 import { type GatewayClock, systemClock } from '../gateway/clock.ts';
-import { targetOf } from '../gateway/handshake.ts';
 import { Identifiers, traceId } from '../gateway/identifiers.ts';
 import type { CredentialStore } from '../host/credentials.ts';
 import type { Invocation } from '../host/invocation.ts';
@@ -61,13 +61,20 @@ export class HttpApi {
     this.#identifiers = new Identifiers(definition.apiId, region, clock);
   }
 
-  /** Answers one request; never rejects for what a function or a client does. */
-  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /**
+   * Answers one request; never rejects for what a function or a client does.
+   *
+   * @param arrival the request as the front door passed it on
+   */
+  async handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    arrival: Arrival = arrivalOf(request),
+  ): Promise<void> {
     const requestId = this.#identifiers.request();
     const body = await readBody(request, MAX_BODY_BYTES);
-    const { path, query } = targetOf(request.url ?? '/');
     const answer =
-      body === undefined ? TOO_LARGE : await this.#answer(request, { path, query, body }, requestId);
+      body === undefined ? TOO_LARGE : await this.#answer(request, { ...arrival, body }, requestId);
     const headers: OutgoingHttpHeaders = {
       ...answer.headers,
       'content-length': answer.body.length,

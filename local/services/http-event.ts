@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import * as z from 'zod/mini';
-import { sourceIpOf } from '../gateway/connection.ts';
+import { type Arrival, headerValues } from '../gateway/arrival.ts';
 import { commonLogTime } from '../gateway/event.ts';
 import { type Principal, sessionArn } from '../host/credentials.ts';
 import type { RouteMatch } from './http-routes.ts';
@@ -22,33 +22,31 @@ export interface HttpEventContext {
   readonly caller: { readonly accessKeyId: string; readonly principal: Principal } | undefined;
 }
 
-export interface HttpRequestParts {
-  readonly path: string;
-  /** Without the question mark. */
-  readonly query: string;
+export interface HttpRequestParts extends Arrival {
   readonly body: Buffer;
 }
 
 /** The event, with its members in the documented order; optional ones are omitted, not null. */
 export function httpEvent(
   request: IncomingMessage,
-  { path, query, body }: HttpRequestParts,
+  parts: HttpRequestParts,
   match: RouteMatch,
   context: HttpEventContext,
 ): Record<string, unknown> {
-  const headers = headersOf(request, context);
+  const { path, query, body } = parts;
+  const headers = headersOf(request, parts, context);
   const text = isText(headers['content-type']);
-  const cookies = request.headers.cookie?.split(/;\s*/);
+  const cookies = headerValues(parts, 'cookie').flatMap((header) => header.split(/;\s*/));
   const parameters = queryParameters(query);
   return {
     version: '2.0',
     routeKey: match.route.key,
     rawPath: path,
     rawQueryString: query,
-    ...(cookies === undefined ? {} : { cookies }),
+    ...(cookies.length === 0 ? {} : { cookies }),
     headers,
     ...(parameters === undefined ? {} : { queryStringParameters: parameters }),
-    requestContext: requestContext(request, path, match, context),
+    requestContext: requestContext(request, parts, match, context),
     ...(body.length === 0 ? {} : { body: body.toString(text ? 'utf8' : 'base64') }),
     ...(Object.keys(match.parameters).length === 0 ? {} : { pathParameters: match.parameters }),
     isBase64Encoded: body.length > 0 && !text,
@@ -57,7 +55,7 @@ export function httpEvent(
 
 function requestContext(
   request: IncomingMessage,
-  path: string,
+  { path, sourceIp }: HttpRequestParts,
   match: RouteMatch,
   { accountId, apiId, stage, domainName, requestId, nowMs, caller }: HttpEventContext,
 ): Record<string, unknown> {
@@ -71,7 +69,7 @@ function requestContext(
       method: request.method ?? 'GET',
       path,
       protocol: `HTTP/${request.httpVersion}`,
-      sourceIp: sourceIpOf(request.socket),
+      sourceIp,
       userAgent: request.headers['user-agent'] ?? '',
     },
     requestId,
@@ -95,16 +93,19 @@ function iamOf(caller: NonNullable<HttpEventContext['caller']>, accountId: strin
 }
 
 /** Lower-cased, repeated ones joined by commas; cookies have a member of their own. */
-function headersOf(request: IncomingMessage, { traceId }: HttpEventContext): Record<string, string> {
+function headersOf(
+  request: IncomingMessage,
+  { rawHeaders, sourceIp }: HttpRequestParts,
+  { traceId }: HttpEventContext,
+): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (let index = 0; index < request.rawHeaders.length; index += 2) {
-    const name = (request.rawHeaders[index] ?? '').toLowerCase();
-    const value = request.rawHeaders[index + 1] ?? '';
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] ?? '').toLowerCase();
+    const value = rawHeaders[index + 1] ?? '';
     if (HOP_BY_HOP.has(name) || name === 'cookie') continue;
     headers[name] = headers[name] === undefined ? value : `${headers[name]},${value}`;
   }
   const forwarded = headers['x-forwarded-for'];
-  const sourceIp = sourceIpOf(request.socket);
   headers['x-amzn-trace-id'] ??= traceId;
   headers['x-forwarded-for'] = forwarded === undefined ? sourceIp : `${forwarded}, ${sourceIp}`;
   headers['x-forwarded-port'] = String(request.socket.localPort ?? '');

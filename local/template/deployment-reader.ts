@@ -1,4 +1,5 @@
 /** From a template to a `Deployment`: names first, because resources refer to each other, then each resource. */
+import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import * as z from 'zod/mini';
@@ -21,8 +22,9 @@ import type {
 } from './deployment.ts';
 import { TemplateError } from './errors.ts';
 import { parseEventPattern } from './event-pattern.ts';
+import { type FrontDoorSource, readApiKeys, readFrontDoor } from './front-door-reader.ts';
 import { IDENTITIES, type Locale, type Named } from './identities.ts';
-import { IntrinsicResolver } from './intrinsics.ts';
+import { IntrinsicResolver, type References } from './intrinsics.ts';
 import {
   apiSchema,
   eventInvokeConfigSchema,
@@ -63,6 +65,10 @@ const EVENT_BUS_ARN = /^arn:[^:]+:events:[^:]*:\d*:event-bus\//;
 /** Lambda quotas page: 4 KB for all variables together. What it measures is their JSON, as its error message shows. */
 const MAX_ENVIRONMENT_BYTES = 4_096;
 const RATE = /^rate\((\d+) (minute|hour|day)s?\)$/;
+const SECRET_BYTES = 20;
+const aliasesSchema = z.looseObject({
+  DistributionConfig: z.looseObject({ Aliases: z.optional(z.array(z.string())) }),
+});
 const UNIT_MS: Readonly<Record<string, number>> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
 class DeploymentReader {
@@ -72,6 +78,10 @@ class DeploymentReader {
   readonly #resolver: IntrinsicResolver;
   readonly #named = new Map<string, Named>();
   readonly #urls: [string, string][] = [];
+  /** Dynamic references to secrets that the template has made. */
+  readonly #secrets: [string, string][] = [];
+  /** Resolves to what AWS would: a front door tells its origins apart by their deployed hosts. */
+  readonly #deployed: IntrinsicResolver;
 
   constructor(assembly: Assembly, place: DeploymentPlace) {
     this.#assembly = assembly;
@@ -83,12 +93,17 @@ class DeploymentReader {
       partition: 'aws',
       urlSuffix: 'amazonaws.com',
     };
-    this.#resolver = new IntrinsicResolver({
+    const references: References = {
       ref: (name) => this.#ref(name),
       attribute: (logicalId, attribute) => this.#attribute(logicalId, attribute),
       condition: (name) => assembly.template.Conditions?.[name],
       mapping: (map, first, second) => assembly.template.Mappings?.[map]?.[first]?.[second],
-      finish: (text) => this.#urls.reduce((result, [from, to]) => result.replaceAll(from, to), text),
+      finish: (text) => replaced(text, this.#secrets),
+    };
+    this.#deployed = new IntrinsicResolver(references);
+    this.#resolver = new IntrinsicResolver({
+      ...references,
+      finish: (text) => replaced(replaced(text, this.#secrets), this.#urls),
     });
   }
 
@@ -103,6 +118,10 @@ class DeploymentReader {
       tables: this.#tables(),
       webSocketApi: this.#webSocketApi(),
       httpApi: this.#httpApi(),
+      frontDoor: readFrontDoor(this.#frontDoorSource(), {
+        HTTP: this.#api('HTTP')?.apiId,
+        WEBSOCKET: this.#api('WEBSOCKET')?.apiId,
+      }),
       schedules: this.#schedules(),
       eventBuses: this.#resources('AWS::Events::EventBus').map(([logicalId]) => this.#ref(logicalId) ?? ''),
       eventRules: this.#eventRules(),
@@ -141,6 +160,11 @@ class DeploymentReader {
       const protocol = resource.Properties?.ProtocolType === 'HTTP' ? 'HTTP' : 'WEBSOCKET';
       this.#named.set(logicalId, { logicalId, name: this.#ownName(logicalId, resource), protocol });
       if (Type === 'AWS::ApiGatewayV2::Api') this.#localiseUrls(logicalId, protocol);
+      if (Type === 'AWS::CloudFront::Distribution') this.#localiseFrontDoor(logicalId, resource);
+      if (Type === 'AWS::SecretsManager::Secret') {
+        const reference = `{{resolve:secretsmanager:${this.#ref(logicalId)}:SecretString:::}}`;
+        this.#secrets.push([reference, randomBytes(SECRET_BYTES).toString('hex')]);
+      }
     }
   }
 
@@ -161,6 +185,13 @@ class DeploymentReader {
     const { callbackOrigin, httpOrigin } = this.#place;
     if (protocol === 'HTTP') this.#urls.push([`https://${host}`, httpOrigin]);
     else this.#urls.push([`https://${host}`, callbackOrigin], [`wss://${host}`, webSocketOrigin(httpOrigin)]);
+  }
+
+  #localiseFrontDoor(logicalId: string, { Properties }: TemplateResource): void {
+    const { Aliases = [] } = z.parse(aliasesSchema, Properties).DistributionConfig;
+    for (const host of [this.#attribute(logicalId, 'DomainName') ?? '', ...Aliases]) {
+      this.#urls.push([`https://${host}`, this.#place.httpOrigin]);
+    }
   }
 
   #ref(name: string): string | undefined {
@@ -194,10 +225,14 @@ class DeploymentReader {
     };
   }
 
-  #properties<Schema extends z.ZodMiniType>(logicalId: string, schema: Schema): z.output<Schema> {
+  #properties<Schema extends z.ZodMiniType>(
+    logicalId: string,
+    schema: Schema,
+    resolver = this.#resolver,
+  ): z.output<Schema> {
     const at = `Resources/${logicalId}/Properties`;
     const properties = this.#assembly.template.Resources[logicalId]?.Properties ?? {};
-    const result = z.safeParse(schema, this.#resolver.resolve(properties, at));
+    const result = z.safeParse(schema, resolver.resolve(properties, at));
     if (result.success) return result.data;
     const [issue] = result.error.issues;
     const place = [at, ...(issue?.path ?? []).map(String)].join('/');
@@ -304,7 +339,8 @@ class DeploymentReader {
     const api = this.#api('WEBSOCKET');
     if (api === undefined) return undefined;
     const { apiId, stage, expression, throttling } = api;
-    const routes = this.#routes(apiId).map(({ key, functionName, authorization, at }) => {
+    const found = this.#routes(apiId);
+    const routes = found.map(({ key, functionName, authorization, at }) => {
       if (authorization === 'NONE') return [key, functionName] as const;
       throw new TemplateError(
         'unsupported_property',
@@ -312,7 +348,16 @@ class DeploymentReader {
         'WebSocket routes run without an authorizer locally',
       );
     });
-    return { apiId, stage, routeSelectionExpression: expression, routes: new Map(routes), throttling };
+    const wantsKey = found.some(({ key, apiKeyRequired }) => key === '$connect' && apiKeyRequired);
+    const apiKeys = wantsKey ? readApiKeys(this.#frontDoorSource(), apiId, stage) : undefined;
+    return {
+      apiId,
+      stage,
+      routeSelectionExpression: expression,
+      routes: new Map(routes),
+      apiKeys,
+      throttling,
+    };
   }
 
   #httpApi(): HttpApiDefinition | undefined {
@@ -346,14 +391,24 @@ class DeploymentReader {
     return { apiId, stage: stage.StageName, expression: expression ?? '$request.body.action', throttling };
   }
 
-  #routes(apiId: string): (HttpRoute & { readonly at: string })[] {
+  #frontDoorSource(): FrontDoorSource {
+    return {
+      ids: (type) => this.#resources(type).map(([logicalId]) => logicalId),
+      properties: (logicalId, schema) => this.#properties(logicalId, schema, this.#deployed),
+      ref: (logicalId) => this.#ref(logicalId) ?? '',
+      attribute: (logicalId, name) => this.#attribute(logicalId, name) ?? '',
+    };
+  }
+
+  #routes(apiId: string): (HttpRoute & { readonly at: string; readonly apiKeyRequired: boolean })[] {
     return this.#resources('AWS::ApiGatewayV2::Route').flatMap(([logicalId]) => {
       const route = this.#properties(logicalId, routeSchema);
       if (route.ApiId !== apiId) return [];
       const at = `Resources/${logicalId}/Properties`;
       const integration = route.Target.replace(/^integrations\//, '');
       const functionName = this.#integrated(integration, at);
-      return [{ key: route.RouteKey, functionName, authorization: route.AuthorizationType, at }];
+      const { RouteKey: key, AuthorizationType: authorization, ApiKeyRequired: apiKeyRequired } = route;
+      return [{ key, functionName, authorization, apiKeyRequired, at }];
     });
   }
 
@@ -476,6 +531,10 @@ const NAME_PROPERTIES: Readonly<Record<string, string>> = {
 /** `connect` for `connect.handler`, also under a folder. */
 function handlerModule(handler: string): string {
   return basename(handler.slice(0, handler.lastIndexOf('.')));
+}
+
+function replaced(text: string, pairs: readonly (readonly [from: string, to: string])[]): string {
+  return pairs.reduce((result, [from, to]) => result.replaceAll(from, to), text);
 }
 
 function webSocketOrigin(httpOrigin: string): string {

@@ -12,6 +12,7 @@ export interface Deployment {
   readonly tables: readonly TableDefinition[];
   readonly webSocketApi: WebSocketApiDefinition | undefined;
   readonly httpApi: HttpApiDefinition | undefined;
+  readonly frontDoor: FrontDoorDefinition | undefined;
   readonly schedules: readonly ScheduleDefinition[];
   /** Names of the event buses, without `default`. */
   readonly eventBuses: readonly string[];
@@ -89,7 +90,14 @@ export interface WebSocketApiDefinition {
   readonly routeSelectionExpression: string;
   /** Function names by route key. */
   readonly routes: ReadonlyMap<string, string>;
+  /** Keys that `$connect` takes; undefined where it wants none. */
+  readonly apiKeys: readonly ApiKeyDefinition[] | undefined;
   readonly throttling: StageThrottling;
+}
+
+export interface ApiKeyDefinition {
+  readonly id: string;
+  readonly value: string;
 }
 
 /** Throttling settings of a stage; what is undefined is not set. 0 lets nothing through. */
@@ -117,6 +125,30 @@ export interface HttpApiDefinition {
   readonly stage: string;
   readonly routes: readonly HttpRoute[];
   readonly throttling: StageThrottling;
+}
+
+/** A CloudFront distribution before the two APIs. */
+export interface FrontDoorDefinition {
+  /** By id. */
+  readonly origins: ReadonlyMap<string, FrontDoorOrigin>;
+  /** In the order in which they are tried; the last fits every path. */
+  readonly behaviors: readonly FrontDoorBehavior[];
+}
+
+export interface FrontDoorOrigin {
+  readonly api: 'HTTP' | 'WEBSOCKET';
+  readonly domainName: string;
+  /** Goes before every path; empty or with a slash at the beginning. */
+  readonly path: string;
+  /** Added to every request, in place of what a viewer sent under the same name. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface FrontDoorBehavior {
+  readonly pathPattern: string;
+  readonly originId: string;
+  /** Code of the viewer-request function. */
+  readonly viewerRequest: string | undefined;
 }
 
 /** A function that a rule invokes. */

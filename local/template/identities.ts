@@ -94,6 +94,21 @@ export const IDENTITIES: Readonly<Record<string, Identity>> = {
         `${named.protocol === 'HTTP' ? 'https' : 'wss'}://${apiId(named)}.execute-api.${region}.${urlSuffix}`,
     },
   },
+  'AWS::ApiGateway::ApiKey': { ref: apiId, attributes: { APIKeyId: apiId } },
+  'AWS::ApiGateway::UsagePlan': { ref: apiId, attributes: { Id: apiId } },
+  'AWS::ApiGateway::UsagePlanKey': { ref: apiId, attributes: { Id: apiId } },
+  'AWS::CloudFront::Distribution': {
+    ref: (named) => `E${apiId(named).toUpperCase()}`,
+    attributes: { DomainName: (named) => `d${apiId(named)}.cloudfront.net` },
+  },
+  'AWS::CloudFront::Function': {
+    ref: arn('cloudfront', (name) => `function/${name}`, false),
+    attributes: { FunctionARN: arn('cloudfront', (name) => `function/${name}`, false) },
+  },
+  'AWS::SecretsManager::Secret': {
+    ref: arn('secretsmanager', (name) => `secret:${name}-local1`),
+    attributes: { Id: arn('secretsmanager', (name) => `secret:${name}-local1`) },
+  },
   'AWS::ApiGatewayV2::Stage': { ref: nameOf, attributes: {} },
   'AWS::ApiGatewayV2::Integration': { ref: ({ logicalId }) => logicalId, attributes: {} },
   'AWS::ApiGatewayV2::Route': { ref: ({ logicalId }) => logicalId, attributes: {} },

@@ -17,6 +17,8 @@ export const IGNORED_RESOURCES: ReadonlySet<string> = new Set([
   'AWS::ApiGateway::Account',
   'AWS::ApiGatewayV2::Deployment',
   'AWS::CDK::Metadata',
+  'AWS::CloudFront::CachePolicy',
+  'AWS::CloudFront::OriginRequestPolicy',
   'AWS::CloudWatch::Alarm',
   'AWS::CloudWatch::CompositeAlarm',
   'AWS::CloudWatch::Dashboard',
@@ -120,7 +122,7 @@ export const routeSchema = z.looseObject({
   RouteKey: text,
   Target: text,
   AuthorizationType: z._default(z.enum(['NONE', 'AWS_IAM']), 'NONE'),
-  ApiKeyRequired: z.optional(z.literal(false)),
+  ApiKeyRequired: z._default(z.boolean(), false),
   RouteResponseSelectionExpression: z.optional(z.undefined()),
 });
 

@@ -56,7 +56,6 @@ export function storeCases(make: (options: StoreFactoryOptions) => Promise<Store
   const newConnection = async (changes: Partial<Connection> = {}, due: readonly Due[] = []) => {
     const connection: Connection = {
       id: connectionId(),
-      sid: socketId(),
       open: true,
       connectedAt: clock.now(),
       handshake: HANDSHAKE,

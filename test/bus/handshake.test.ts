@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
 import {
+  clientAddress,
   ENGINE_ERRORS,
   headerCredentials,
   keptHandshake,
@@ -19,6 +20,8 @@ const busWith = (origins: readonly string[] = []) => ({
     pingIntervalMinutes: 4,
     pingTimeoutMinutes: 2,
     trackPongs: true,
+    transports: ['polling', 'websocket'] as const,
+    pollHoldMs: 5_000,
     identityMode: 'token' as const,
     origins,
     settings: {},
@@ -34,16 +37,16 @@ const GOOD = { EIO: '4', transport: 'websocket' };
 
 describe('a request to open a connection', () => {
   test('with version and transport is let in, with an allowed origin or without any', () => {
-    expect(refuseHandshake(busWith(), request(GOOD))).toBeUndefined();
-    expect(refuseHandshake(busWith(), request(GOOD, { origin: 'https://app.example' }))).toBeUndefined();
+    expect(refuseHandshake(busWith(), request(GOOD), 'websocket')).toBeUndefined();
+    expect(
+      refuseHandshake(busWith(), request(GOOD, { origin: 'https://app.example' }), 'websocket'),
+    ).toBeUndefined();
   });
 
   test.each([
     [0, 400, 'polling', { EIO: '4', transport: 'polling' }, {}],
     [0, 400, 'no transport', { EIO: '4' }, {}],
     [0, 400, 'a transport that only every object has', { EIO: '4', transport: 'constructor' }, {}],
-    [1, 400, 'a session id', { ...GOOD, sid: 'x' }, {}],
-    [1, 400, 'an empty session id', { ...GOOD, sid: '' }, {}],
     [4, 403, 'a foreign origin', GOOD, { origin: 'https://evil.example' }],
     [
       4,
@@ -56,7 +59,7 @@ describe('a request to open a connection', () => {
     [5, 400, 'no version', { transport: 'websocket' }, {}],
     [5, 400, 'a version that is no number', { ...GOOD, EIO: '4.0' }, {}],
   ])("is refused with Engine.IO's code %i and status %i for %s", (code, status, _, query, headers) => {
-    expect(refuseHandshake(busWith(), request(query as never, headers as never))).toMatchObject({
+    expect(refuseHandshake(busWith(), request(query as never, headers as never), 'websocket')).toMatchObject({
       code,
       status,
     });
@@ -185,4 +188,29 @@ test('each application makes of the headers what it wants, and what it makes of 
     reading: { user: 'ana' },
   });
   expect(await headerCredentials(bus, request(GOOD))).toEqual({});
+});
+
+describe('the address of a client', () => {
+  const EDGE = '203.0.113.1';
+  const VIEWER = '198.51.100.7';
+
+  test.each([
+    ['one hop before CloudFront’s', `${VIEWER}, ${EDGE}`, VIEWER],
+    ['not what the client wrote before it', `10.0.0.1, 127.0.0.1, ${VIEWER}, ${EDGE}`, VIEWER],
+    ['not a copy of what the door writes', `10.0.0.1, ${EDGE}, ${VIEWER}, ${EDGE}`, VIEWER],
+    ['an IPv6 address as well', `2001:db8::7, ${EDGE}`, '2001:db8::7'],
+    ['found without spaces', `x,${VIEWER},${EDGE}`, VIEWER],
+    ['CloudFront’s where it is alone', EDGE, EDGE],
+    ['CloudFront’s where nothing is said', undefined, EDGE],
+    ['CloudFront’s where the header is empty', '', EDGE],
+    ['CloudFront’s where the entry is no address', `unknown, ${EDGE}`, EDGE],
+    ['CloudFront’s where an address has a port', `${VIEWER}:443, ${EDGE}`, EDGE],
+    ['CloudFront’s where API Gateway appended nothing', `10.0.0.1, ${VIEWER}`, EDGE],
+  ])('behind the front door is %s: %j', (_what, header, address) => {
+    expect(clientAddress(header, EDGE, true)).toBe(address);
+  });
+
+  test('is that of the connection where anybody could have written the header', () => {
+    expect(clientAddress(`10.0.0.1, ${EDGE}`, EDGE, false)).toBe(EDGE);
+  });
 });

@@ -24,9 +24,9 @@ function table(begin: string): string[][] {
     );
 }
 
-const [message, minute, request, gigabyteSecond, write, read] = table('price').map(
+const [message, minute, request, gigabyteSecond, http, write, read] = table('price').map(
   ([, price]) => Number(price) / 1e6,
-) as [number, number, number, number, number, number];
+) as [number, number, number, number, number, number, number];
 
 function cycle(tracked: boolean): number {
   const pong = request + 0.01 * gigabyteSecond + (tracked ? write : 0);
@@ -53,6 +53,32 @@ test('the price of an idle socket at each interval is what the prices and assump
     ];
   });
   expect(table('ping interval')).toEqual(expected);
+});
+
+/** How often a request that is held looks at its row: once at first, then after pauses that double up to half a second. */
+function looks(holdSeconds: number): number {
+  let count = 1;
+  for (let passed = 0, pause = 0.05; passed < holdSeconds - 1e-9; pause = Math.min(pause * 2, 0.5)) {
+    passed += Math.min(pause, holdSeconds - passed);
+    count += 1;
+  }
+  return count;
+}
+
+test('the price of a client that polls is what the prices and assumptions come to', () => {
+  const idleHour = 15 * cycle(true) + 60 * minute;
+  const expected = [1, 5, 10, 25].map((hold) => {
+    const poll = http + request + hold * 0.5 * gigabyteSecond + 2 * write + looks(hold) * read;
+    const hour = (3_600 / hold) * poll;
+    return [
+      String(hold),
+      String(looks(hold)),
+      hour.toFixed(4),
+      (hour / idleHour).toFixed(0),
+      `$${Math.round(1_000 * HOURS * hour).toLocaleString('en')}`,
+    ];
+  });
+  expect(table('hold')).toEqual(expected);
 });
 
 test('the price of a deployment without sockets is that of its sweep', () => {

@@ -101,8 +101,8 @@ async function age(): Promise<void> {
   const TableName = deployment.tables.find(({ name }) => name.includes('StoreBus'))!.name;
   const { body } = await dynamodb!.handle('Scan', { TableName });
   const { Items } = body as { Items: Record<string, Record<string, string>>[] };
-  for (const { p, s, sid, at } of Items) {
-    if (sid === undefined || at === undefined) continue;
+  for (const { p, s, credentials, at } of Items) {
+    if (credentials === undefined || at === undefined) continue;
     await dynamodb!.handle('UpdateItem', {
       TableName,
       Key: { p, s },
@@ -126,6 +126,22 @@ async function prove(): Promise<void> {
     headers: { authorization: `Bearer ${CLOUD_API_KEY}` },
   });
   for (const socket of sockets) socket.disconnect();
+}
+
+/** What `poll` does that `message` does for others, and what a WebSocket that takes over needs; the one that polls on. */
+async function pollAndUpgrade(): Promise<Socket> {
+  const bearer = { authorization: `Bearer ${await token({ sub: '1' })}` };
+  const polling = { transports: ['polling'] };
+  const [poller, upgraded, ...proven] = await Promise.all([
+    client('/everything', polling),
+    client('/everything', { transports: ['polling', 'websocket'] }),
+    client('/', { ...polling, extraHeaders: bearer }),
+    client('/sync', { ...polling, auth: { apiKey: CLOUD_API_KEY } }),
+  ]);
+  await expect.poll(() => upgraded.io.engine.transport.name, { timeout: 5_000 }).toBe('websocket');
+  expect(await poller.emitWithAck('everything', {})).toEqual({ ok: true });
+  for (const socket of [upgraded, ...proven]) socket.disconnect();
+  return poller;
 }
 
 /** Hangs up as soon as it may. */
@@ -168,7 +184,8 @@ async function drive(): Promise<void> {
   active.io.engine.write('42/never-joined,["x"]');
   await ended;
 
-  // Who cannot be posted to is closed: here by `disconnect`, whose hook emits to the watcher, and by `http`.
+  // Who cannot be posted to is closed: here by `disconnect`, whose hook emits to the watcher, by `http` and by `poll`.
+  const poller = await pollAndUpgrade();
   const leaver = await client('/everything');
   const heardOfIt = heard(watcher, 'done');
   await route();
@@ -176,6 +193,7 @@ async function drive(): Promise<void> {
   bus.stack.faults.replace({
     calls: { 'connections.POST': { throttled: 1 }, 'connections.DELETE': { throttled: 1 } },
   });
+  poller.emit('everything', {});
   cut(leaver);
   await route();
   // By now `disconnect` has begun too, and what it posts has been refused for almost as long.

@@ -26,7 +26,7 @@ const LOGS = ['logs:CreateLogStream', 'logs:PutLogEvents'];
 const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly string[]>> } = {
   connect: {
     'own logs': LOGS,
-    bus: ['dynamodb:PutItem'],
+    bus: ['dynamodb:PutItem', 'dynamodb:UpdateItem'],
     'secret socketbus/JWT_SECRET': SECRET,
     'function open': ['lambda:InvokeFunction'],
   },
@@ -38,7 +38,7 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
   },
   message: {
     'own logs': LOGS,
-    bus: BUS,
+    bus: [...BUS, 'dynamodb:ConditionCheckItem'].sort(),
     apps: APPS,
     'POST connections': CONNECTIONS,
     'DELETE connections': CONNECTIONS,
@@ -76,6 +76,16 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
     'DELETE connections': CONNECTIONS,
     'secret socketbus/JWT_SECRET': SECRET,
     'secret socketbus/CLOUD_API_KEY': SECRET,
+  },
+  poll: {
+    'own logs': LOGS,
+    bus: [...BUS, 'dynamodb:ConditionCheckItem'].sort(),
+    apps: APPS,
+    'POST connections': CONNECTIONS,
+    'DELETE connections': CONNECTIONS,
+    'secret socketbus/JWT_SECRET': SECRET,
+    'secret socketbus/CLOUD_API_KEY': SECRET,
+    'event bus': ['events:PutEvents'],
   },
 };
 

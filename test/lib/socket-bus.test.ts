@@ -15,7 +15,7 @@ let bundles: Bundles;
 
 beforeAll(async () => {
   outdir = await mkdtemp(join(tmpdir(), 'socketbus-app-'));
-  const sizes = { connect: 1, open: 1, message: 1, disconnect: 1, publish: 1, sweep: 1, http: 1 };
+  const sizes = { connect: 1, open: 1, message: 1, disconnect: 1, publish: 1, sweep: 1, http: 1, poll: 1 };
   bundles = {
     directory: await mkdtemp(join(outdir, 'code-')),
     apps: ['watch-groups'],
@@ -43,10 +43,11 @@ describe('SocketBus', () => {
     const stack = new Stack(app(), 'Mine');
     const bus = busIn(stack);
     const found = Template.fromStack(stack);
-    found.resourceCountIs('AWS::Lambda::Function', 7);
+    found.resourceCountIs('AWS::Lambda::Function', 8);
     found.resourceCountIs('AWS::DynamoDB::Table', 2);
     found.resourceCountIs('AWS::ApiGatewayV2::Api', 2);
     found.resourceCountIs('AWS::Events::EventBus', 1);
+    found.resourceCountIs('AWS::CloudFront::Distribution', 1);
     expect(bus.configuration).toMatchObject({ stage: 'prod', identity: 'token', pingIntervalMinutes: 4 });
   });
 
@@ -54,7 +55,7 @@ describe('SocketBus', () => {
     const stack = new Stack(app(), 'Mine');
     busIn(stack, {}, 'One');
     busIn(stack, { stage: 'two' }, 'Two');
-    Template.fromStack(stack).resourceCountIs('AWS::Lambda::Function', 14);
+    Template.fromStack(stack).resourceCountIs('AWS::Lambda::Function', 16);
   });
 
   it('takes settings and limits as props', () => {
@@ -86,11 +87,16 @@ describe('SocketBus', () => {
     expect(act).toThrow(/stage: .*\n.*pingIntervalMinutes: /);
   });
 
-  it.each([AwsSolutionsChecks, ServerlessChecks])(
-    'has no finding of %o that is not acknowledged with a reason',
-    (Pack) => {
+  it.each([
+    [AwsSolutionsChecks, {}],
+    [ServerlessChecks, {}],
+    [AwsSolutionsChecks, { frontDoor: { apiKey: true } }],
+    [ServerlessChecks, { frontDoor: { apiKey: true } }],
+  ])(
+    'has no finding of %o that is not acknowledged with a reason, with the settings %j',
+    (Pack, settings) => {
       const nagged = app();
-      new SocketBusStack(nagged, 'Socketbus', { bundles });
+      new SocketBusStack(nagged, 'Socketbus', { bundles, ...settings });
       const { violations } = new Pack(nagged).validateScope(nagged);
       const found = violations.map(({ ruleName, violatingResources }) => [
         ruleName,

@@ -79,8 +79,10 @@ describe('the WebSocket API', () => {
 });
 
 describe('the HTTP API', () => {
-  it('sends signed publishes to publish and everything else to http', () => {
+  it('sends signed publishes to publish, Engine.IO to poll and everything else to http', () => {
     expect(handlerOf('POST /publish', 'HTTP')).toBe('publish.handler');
+    expect(handlerOf('ANY /socket.io', 'HTTP')).toBe('poll.handler');
+    expect(handlerOf('ANY /socket.io/{proxy+}', 'HTTP')).toBe('poll.handler');
     expect(handlerOf('$default', 'HTTP')).toBe('http.handler');
     const [, publish] = only('AWS::ApiGatewayV2::Route', ({ RouteKey }) => RouteKey === 'POST /publish');
     expect(publish.Properties.AuthorizationType).toBe('AWS_IAM');
@@ -115,6 +117,10 @@ describe('the functions', () => {
     },
   );
 
+  it('hold a poll for less time than an HTTP API and the front door wait', () => {
+    expect(functionNamed('poll')[1].Properties.Timeout).toBeLessThan(30);
+  });
+
   it('finish a sweep before the next one starts', () => {
     expect(functionNamed('sweep')[1].Properties.Timeout).toBeLessThan(60);
   });
@@ -143,12 +149,13 @@ describe('the functions', () => {
     ]);
     expect(environmentSchema.safeParse(Object.fromEntries(resolved)).error).toBeUndefined();
     expect('OPEN_FUNCTION' in Variables).toBe(name === 'connect');
-    expect('EVENT_BUS' in Variables).toBe(name === 'message');
+    expect('EVENT_BUS' in Variables).toBe(name === 'message' || name === 'poll');
   });
 
   it('know their callback URL, their own origin and the settings', () => {
     const [socketApi] = only('AWS::ApiGatewayV2::Api', ({ ProtocolType }) => ProtocolType === 'WEBSOCKET');
     const [httpApi] = only('AWS::ApiGatewayV2::Api', ({ ProtocolType }) => ProtocolType === 'HTTP');
+    const [distribution] = only('AWS::CloudFront::Distribution', () => true);
     const { Variables } = functionNamed('connect')[1].Properties.Environment as { Variables: object };
     const host = [
       { Ref: socketApi },
@@ -159,7 +166,16 @@ describe('the functions', () => {
     ];
     expect(Variables).toMatchObject({
       CALLBACK_URL: { 'Fn::Join': ['', ['https://', ...host, '/prod']] },
-      ORIGINS: { 'Fn::GetAtt': [httpApi, 'ApiEndpoint'] },
+      ORIGINS: {
+        'Fn::Join': [
+          '',
+          [
+            { 'Fn::GetAtt': [httpApi, 'ApiEndpoint'] },
+            ',https://',
+            { 'Fn::GetAtt': [distribution, 'DomainName'] },
+          ],
+        ],
+      },
       APPS: BUILT_IN_APPLICATIONS.join(','),
       ...SETTINGS,
       WS_PATH: '/socket.io',
@@ -299,6 +315,7 @@ describe('the outputs', () => {
       'HttpUrl',
       'PublishFunctionName',
       'PublishUrl',
+      'Url',
       'WebSocketPath',
       'WebSocketUrl',
     ]);

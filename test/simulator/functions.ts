@@ -1,4 +1,5 @@
 /** Lambda: instances on demand, one event each at a time; some die, and asynchronous work comes late or twice. */
+import { DynamoOutbox } from '../../lambdas/adapters/dynamo-outbox.ts';
 import { DynamoStore } from '../../lambdas/adapters/dynamo-store.ts';
 import { postOutcome } from '../../lambdas/adapters/post-outcome.ts';
 import type { RequestLog } from '../../lambdas/adapters/powertools-log.ts';
@@ -6,10 +7,12 @@ import type { Bus, BusConfig } from '../../lambdas/bus/context.ts';
 import { HttpRouter } from '../../lambdas/bus/http-router.ts';
 import { Lifecycle } from '../../lambdas/bus/lifecycle.ts';
 import { Messages } from '../../lambdas/bus/messages.ts';
+import { Polling } from '../../lambdas/bus/polling.ts';
 import type { OpenWork } from '../../lambdas/bus/ports.ts';
 import { Publisher } from '../../lambdas/bus/publisher.ts';
 import type { Registry } from '../../lambdas/bus/registry.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
+import { Upgrades } from '../../lambdas/bus/upgrade.ts';
 import { connectHandler } from '../../lambdas/handlers/connect.ts';
 import { disconnectHandler } from '../../lambdas/handlers/disconnect.ts';
 import { messageHandler } from '../../lambdas/handlers/message.ts';
@@ -178,6 +181,7 @@ export class Functions {
     const ports: Bus = {
       store: new DynamoStore({ client, table: BUS_TABLE, clock, random: chance, isHot }),
       wire: this.#wire(instance),
+      outbox: new DynamoOutbox({ client, table: BUS_TABLE, clock, random: chance }),
       workers: { open: (work) => this.#enqueue(instance, work) },
       rows: memoryRows(),
       forwarder: { forward: async () => {} },
@@ -190,11 +194,16 @@ export class Functions {
     };
     const bus = sabotage.bus?.(ports) ?? ports;
     const lifecycle = new Lifecycle(bus);
+    const upgrades = new Upgrades(bus, lifecycle);
+    const messages = new Messages(bus, lifecycle, upgrades);
     const server: Server = {
       bus,
       log,
       lifecycle,
-      messages: new Messages(bus, lifecycle),
+      messages,
+      upgrades,
+      polling: new Polling(bus, lifecycle, messages),
+      trustForwarded: false,
       publisher: new Publisher(bus, lifecycle),
       sweeper: new Sweeper(bus, lifecycle),
       router: new HttpRouter(bus, lifecycle),

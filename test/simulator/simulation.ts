@@ -89,6 +89,8 @@ class Simulation {
           pingIntervalMinutes: this.#intervalMinutes,
           pingTimeoutMinutes: this.#timeoutMinutes,
           trackPongs: this.#trackPongs,
+          transports: ['websocket'],
+          pollHoldMs: 5_000,
           identityMode: 'trusted',
           origins: [],
           settings: {},

@@ -1,11 +1,13 @@
 /** The server over real rows, with a wire and a clock that a test holds in its hands. */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DynamoOutbox } from '../../lambdas/adapters/dynamo-outbox.ts';
 import { DynamoStore } from '../../lambdas/adapters/dynamo-store.ts';
 import type { Application } from '../../lambdas/bus/application.ts';
 import type { Bus } from '../../lambdas/bus/context.ts';
 import { HttpRouter } from '../../lambdas/bus/http-router.ts';
 import { Lifecycle } from '../../lambdas/bus/lifecycle.ts';
 import { Messages } from '../../lambdas/bus/messages.ts';
+import { Polling } from '../../lambdas/bus/polling.ts';
 import type {
   Clock,
   ForwardedEvent,
@@ -20,6 +22,8 @@ import type {
 import { Publisher } from '../../lambdas/bus/publisher.ts';
 import { Registry } from '../../lambdas/bus/registry.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
+import { TransportWire } from '../../lambdas/bus/transport-wire.ts';
+import { Upgrades } from '../../lambdas/bus/upgrade.ts';
 import { BUS_TABLE, type BusTable, busTable } from './bus-table.ts';
 import { memoryRows } from './memory-rows.ts';
 
@@ -119,6 +123,8 @@ export interface World {
   readonly forwarded: ForwardedEvent[];
   readonly lifecycle: Lifecycle;
   readonly messages: Messages;
+  readonly upgrades: Upgrades;
+  readonly polling: Polling;
   readonly publisher: Publisher;
   readonly sweeper: Sweeper;
   readonly router: HttpRouter;
@@ -169,9 +175,16 @@ export async function world(options: WorldOptions): Promise<World> {
     random,
     isHot: (namespace, room) => registry.roomOwner(namespace, room)?.kind.hot === true,
   });
+  const outbox = new DynamoOutbox({
+    client: options.client?.(table.client) ?? table.client,
+    table: BUS_TABLE,
+    clock,
+    random,
+  });
   const bus: Bus = {
     store,
-    wire,
+    wire: new TransportWire(wire, outbox, log),
+    outbox,
     workers: {
       open: async (work) => {
         opened.push(work);
@@ -198,12 +211,16 @@ export async function world(options: WorldOptions): Promise<World> {
       pingIntervalMinutes: 4,
       pingTimeoutMinutes: 2,
       trackPongs: true,
+      transports: ['polling', 'websocket'],
+      pollHoldMs: 5_000,
       identityMode: 'trusted',
       origins: options.origins ?? [],
       settings: options.settings ?? {},
     },
   };
   const lifecycle = new Lifecycle(bus);
+  const upgrades = new Upgrades(bus, lifecycle);
+  const messages = new Messages(bus, lifecycle, upgrades);
   return {
     table,
     bus,
@@ -214,7 +231,9 @@ export async function world(options: WorldOptions): Promise<World> {
     opened,
     forwarded,
     lifecycle,
-    messages: new Messages(bus, lifecycle),
+    messages,
+    upgrades,
+    polling: new Polling(bus, lifecycle, messages),
     publisher: new Publisher(bus, lifecycle),
     sweeper: new Sweeper(bus, lifecycle),
     router: new HttpRouter(bus, lifecycle),

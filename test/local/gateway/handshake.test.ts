@@ -129,6 +129,26 @@ describe('the upgrade', () => {
     },
   );
 
+  it.each([
+    ['no key', {}, 403],
+    ['a wrong key', { 'x-api-key': 'wrong' }, 403],
+    ['a key', { 'X-Api-Key': 'right' }, 101],
+  ])('answers an upgrade with %s where one is wanted: %j, %i', async (_, headers, status) => {
+    const gw = await start({ apiKeys: [{ id: 'k1', value: 'right' }] });
+    const answer = await gw.upgrade('/prod', headers);
+    expect(answer.status).toBe(status);
+    if (status === 403) expect(answer.body).toBe('{"message":"Forbidden"}');
+    expect(gw.connects.size).toBe(status === 101 ? 1 : 0);
+  });
+
+  it('tells the functions which key was shown', async () => {
+    const gw = await start({ apiKeys: [{ id: 'k1', value: 'right' }] });
+    await gw.upgrade('/prod', { 'x-api-key': 'right' });
+    const { headers, requestContext } = await gw.connects.next();
+    expect(requestContext.identity).toMatchObject({ apiKey: 'right', apiKeyId: 'k1' });
+    expect(headers).toMatchObject({ 'x-api-key': 'right' });
+  });
+
   it('goes by the path the front door rewrote, with the query of the request', async () => {
     const gw = await start({ entry: { path: '/prod' } });
     await gw.open('/socket.io/?EIO=4');

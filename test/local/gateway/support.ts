@@ -3,6 +3,7 @@ import { createServer, type IncomingHttpHeaders, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ApiGatewayManagementApiClient } from '@aws-sdk/client-apigatewaymanagementapi';
 import { WebSocket } from 'ws';
+import { type Arrival, arrivalOf } from '../../../local/gateway/arrival.ts';
 import type { GatewayClock } from '../../../local/gateway/clock.ts';
 import {
   type Integration,
@@ -103,7 +104,7 @@ export class TestGateway {
 
   static async start(
     options: Partial<WebSocketApiOptions> & {
-      readonly entry?: { path: string };
+      readonly entry?: Partial<Arrival>;
       readonly without?: readonly string[];
     } = {},
   ): Promise<TestGateway> {
@@ -134,7 +135,9 @@ export class TestGateway {
       routes,
     });
     const server = createServer((req, res) => void api.handleHttp(req, res));
-    server.on('upgrade', (req, socket, head) => api.handleUpgrade(req, socket, head, entry));
+    server.on('upgrade', (req, socket, head) =>
+      api.handleUpgrade(req, socket, head, { ...arrivalOf(req), ...entry }),
+    );
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const end = async () => {

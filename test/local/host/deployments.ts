@@ -49,6 +49,7 @@ function deploymentOf(functions: readonly FunctionDefinition[]): Deployment {
     tables: [],
     webSocketApi: undefined,
     httpApi: undefined,
+    frontDoor: undefined,
     schedules: [],
     eventBuses: [],
     eventRules: [],

@@ -44,6 +44,7 @@ function lambda(name: string, properties: Json = {}): Json {
             ],
           },
           HTTP_URL: { 'Fn::GetAtt': ['Http', 'ApiEndpoint'] },
+          DOOR_URL: { 'Fn::Join': ['', ['https://', { 'Fn::GetAtt': ['Door', 'DomainName'] }]] },
         },
       },
       ...properties,
@@ -160,6 +161,98 @@ function route(apiName: string, key: string, target: string, authorization = 'NO
   };
 }
 
+/** Sends its one path to the WebSocket API, refuses another, and leaves the rest as it is. */
+const VIEWER_REQUEST = `import cf from 'cloudfront';
+function handler(event) {
+  var request = event.request;
+  if (request.uri === '/closed') return { statusCode: 403, headers: {}, body: 'closed' };
+  if (request.uri.indexOf('/socket.io') !== 0) return request;
+  request.uri = '/';
+  cf.selectRequestOriginById('ws');
+  return request;
+}`;
+
+/** A distribution before both APIs, with the function on what no path decides. */
+function frontDoor(): Record<string, Json> {
+  const behavior = (TargetOriginId: string, more: Json = {}): Json => ({
+    TargetOriginId,
+    AllowedMethods: ['GET', 'HEAD', 'OPTIONS', 'PUT', 'PATCH', 'POST', 'DELETE'],
+    CachePolicyId: '4135ea2d-6df8-44a3-9df3-4b5a84be39ad',
+    OriginRequestPolicyId: 'b689b0a8-53d0-40ab-baf2-68738e2966ac',
+    ViewerProtocolPolicy: 'redirect-to-https',
+    ...more,
+  });
+  const host = (name: string): Json => ({
+    'Fn::Select': [2, { 'Fn::Split': ['/', { 'Fn::GetAtt': [name, 'ApiEndpoint'] }] }],
+  });
+  return {
+    DoorFunction: {
+      Type: 'AWS::CloudFront::Function',
+      Properties: {
+        Name: 'door',
+        AutoPublish: true,
+        FunctionCode: VIEWER_REQUEST,
+        FunctionConfig: { Comment: '', Runtime: 'cloudfront-js-2.0' },
+      },
+    },
+    Door: {
+      Type: 'AWS::CloudFront::Distribution',
+      Properties: {
+        DistributionConfig: {
+          Enabled: true,
+          Aliases: ['chat.example.com'],
+          DefaultCacheBehavior: behavior('http', {
+            FunctionAssociations: [
+              { EventType: 'viewer-request', FunctionARN: { 'Fn::GetAtt': ['DoorFunction', 'FunctionARN'] } },
+            ],
+          }),
+          CacheBehaviors: [behavior('ws', { PathPattern: '/direct*' })],
+          Origins: [
+            { Id: 'http', DomainName: host('Http') },
+            {
+              Id: 'ws',
+              DomainName: host('Ws'),
+              OriginPath: '/prod',
+              OriginCustomHeaders: [{ HeaderName: 'x-api-key', HeaderValue: KEY }],
+            },
+          ],
+        },
+      },
+    },
+    DoorKey: { Type: 'AWS::SecretsManager::Secret', Properties: { GenerateSecretString: {} } },
+  };
+}
+
+const KEY: Json = {
+  'Fn::Join': ['', ['{{resolve:secretsmanager:', ref('DoorKey'), ':SecretString:::}}']],
+};
+
+/** The front door's key, and a route that wants it. */
+export function keyed(): Record<string, Json> {
+  return {
+    ApiKey: { Type: 'AWS::ApiGateway::ApiKey', Properties: { Enabled: true, Value: KEY } },
+    Stray: { Type: 'AWS::ApiGateway::ApiKey', Properties: { Enabled: true, Value: 'in no plan' } },
+    Plan: {
+      Type: 'AWS::ApiGateway::UsagePlan',
+      Properties: { ApiStages: [{ ApiId: ref('Ws'), Stage: 'prod' }] },
+    },
+    PlanKey: {
+      Type: 'AWS::ApiGateway::UsagePlanKey',
+      Properties: { KeyId: ref('ApiKey'), KeyType: 'API_KEY', UsagePlanId: ref('Plan') },
+    },
+    WsconnectRoute: {
+      Type: 'AWS::ApiGatewayV2::Route',
+      Properties: {
+        ApiId: ref('Ws'),
+        RouteKey: '$connect',
+        AuthorizationType: 'NONE',
+        ApiKeyRequired: true,
+        Target: { 'Fn::Join': ['/', ['integrations', ref('WsconnectIntegration')]] },
+      },
+    },
+  };
+}
+
 const NAMES = ['connect', 'open', 'disconnect', 'sweep', 'http', 'publish', 'listen'];
 
 /** A template with one of everything that runs locally. */
@@ -179,6 +272,7 @@ export function fixtureTemplate(changes: Record<string, Json> = {}): Json {
         },
       },
       ...api('Ws', 'WEBSOCKET', 'prod'),
+      ...frontDoor(),
       ...route('Ws', '$connect', 'connect'),
       ...route('Ws', '$disconnect', 'disconnect'),
       ...route('Ws', '$default', 'publish'),

@@ -7,6 +7,7 @@ import { WebSocket } from 'ws';
 import { DynamoDbFront } from '../../../local/dynamodb/front.ts';
 import { serveDynamoDb } from '../../../local/dynamodb/server.ts';
 import { PortInUseError } from '../../../local/errors.ts';
+import { EDGE_ADDRESS } from '../../../local/front-door/front-door.ts';
 import type { LogEntry } from '../../../local/host/invocation.ts';
 import { type LocalStack, startStack } from '../../../local/stack.ts';
 import { type FixtureAssembly, fixtureAssembly } from './fixture-assembly.ts';
@@ -166,6 +167,22 @@ describe('the Lambda API', () => {
   });
 });
 
+describe('the front door', () => {
+  test('answers what its function refuses, and passes a GET of the WebSocket API on', async () => {
+    const refused = await fetch(`${stack.origin}/closed`);
+    expect([refused.status, await refused.text()]).toEqual([403, 'closed']);
+    expect((await fetch(`${stack.origin}/socket.io/`)).status).toBe(426);
+  });
+
+  test('is got around by what is signed, which is for the API’s own host', async () => {
+    const answer = await fetch(`${stack.origin}/some/where`, {
+      headers: { authorization: 'AWS4-HMAC-SHA256 x' },
+    });
+    const { requestContext } = (await answer.json()) as { requestContext: { http: object } };
+    expect(requestContext.http).toMatchObject({ sourceIp: '127.0.0.1' });
+  });
+});
+
 describe('the HTTP API', () => {
   test('makes the event of payload format 2.0', async () => {
     const answer = await fetch(`${stack.origin}/some/where?a=1&b=2&a=3`, {
@@ -192,9 +209,9 @@ describe('the HTTP API', () => {
       headers: expect.objectContaining({
         'content-type': 'application/json',
         'content-length': '13',
-        host,
+        host: `${stack.deployment.httpApi!.apiId}.execute-api.us-east-1.amazonaws.com`,
         'x-twice': 'one',
-        'x-forwarded-for': '127.0.0.1',
+        'x-forwarded-for': `127.0.0.1, ${EDGE_ADDRESS}`,
         'x-forwarded-port': String(stack.port),
         'x-forwarded-proto': 'http',
         'x-amzn-trace-id': expect.stringMatching(/^Root=1-/),
@@ -209,7 +226,7 @@ describe('the HTTP API', () => {
           method: 'POST',
           path: '/some/where',
           protocol: 'HTTP/1.1',
-          sourceIp: '127.0.0.1',
+          sourceIp: EDGE_ADDRESS,
           userAgent: 'tests',
         },
         requestId: answer.headers.get('apigw-requestid'),

@@ -3,7 +3,7 @@ import { readAssembly } from '../../../local/template/assembly.ts';
 import type { Deployment } from '../../../local/template/deployment.ts';
 import { readDeployment } from '../../../local/template/deployment-reader.ts';
 import { IntrinsicResolver, type References } from '../../../local/template/intrinsics.ts';
-import { fixtureAssembly, fixtureTemplate, slot } from './fixture-assembly.ts';
+import { fixtureAssembly, fixtureTemplate, keyed, slot } from './fixture-assembly.ts';
 
 const PLACE = { callbackOrigin: 'http://127.0.0.1:3000', httpOrigin: 'http://localhost:3000' };
 
@@ -90,6 +90,7 @@ describe('a deployment', () => {
         OPEN_FUNCTION: 'open',
         CALLBACK_URL: 'http://127.0.0.1:3000/prod',
         HTTP_URL: 'http://localhost:3000',
+        DOOR_URL: 'http://localhost:3000',
       },
     });
     expect(functions.get('open')?.asynchronous).toEqual({ retries: 1, maxAgeSeconds: 60 });
@@ -122,6 +123,44 @@ describe('a deployment', () => {
       HttpUrl: 'http://localhost:3000',
       WebSocketUrl: 'ws://localhost:3000/prod',
     });
+  });
+
+  test('has the front door, its origins by the API that they are', async () => {
+    const { frontDoor, httpApi, webSocketApi } = await deploymentOf();
+    const host = (id = '') => `${id}.execute-api.us-east-1.amazonaws.com`;
+    expect(Object.fromEntries(frontDoor?.origins ?? [])).toEqual({
+      http: { api: 'HTTP', domainName: host(httpApi?.apiId), path: '', headers: {} },
+      ws: {
+        api: 'WEBSOCKET',
+        domainName: host(webSocketApi?.apiId),
+        path: '/prod',
+        headers: { 'x-api-key': expect.stringMatching(/^[0-9a-f]{40}$/) },
+      },
+    });
+    expect(frontDoor?.behaviors).toEqual([
+      { pathPattern: '/direct*', originId: 'ws', viewerRequest: undefined },
+      { pathPattern: '*', originId: 'http', viewerRequest: expect.stringContaining('function handler') },
+    ]);
+  });
+
+  test('has the keys of a route that wants one: those of a plan for its stage, as the front door shows them', async () => {
+    expect((await deploymentOf()).webSocketApi?.apiKeys).toBeUndefined();
+    const { frontDoor, webSocketApi } = await deploymentOf(fixtureTemplate(keyed()));
+    const value = frontDoor?.origins.get('ws')?.headers['x-api-key'];
+    expect(webSocketApi?.apiKeys).toEqual([{ id: expect.any(String), value }]);
+    const { Plan: _plan, ...unplanned } = keyed();
+    const without = fixtureTemplate({
+      ...unplanned,
+      Plan: { Type: 'AWS::ApiGateway::UsagePlan', Properties: {} },
+    });
+    expect((await deploymentOf(without)).webSocketApi?.apiKeys).toEqual([]);
+  });
+
+  test('takes the name of one’s own for the front door’s too', async () => {
+    const template = fixtureTemplate();
+    const Outputs = { Url: { Value: 'https://chat.example.com' } };
+    const { outputs } = await deploymentOf({ ...template, Outputs });
+    expect(outputs.get('Url')).toBe('http://localhost:3000');
   });
 
   test('has the throttles of stages and routes, and none where none is set', async () => {
@@ -173,6 +212,9 @@ describe('a deployment', () => {
   const changed = (id: string, Properties: object) => ({
     [id]: { ...properties(id), Properties: { ...properties(id).Properties, ...Properties } },
   });
+
+  const config = () =>
+    (properties('Door').Properties as { DistributionConfig: Record<string, unknown> }).DistributionConfig;
 
   const lost = 'arn:aws:sqs:us-east-1:123456789012:Fixture-Lost';
   const arnOfLost = { 'Fn::GetAtt': ['Lost', 'Arn'] };
@@ -233,6 +275,39 @@ describe('a deployment', () => {
       { Topic: { Type: 'AWS::SNS::Topic' } },
       'unsupported_resource',
       'Topic',
+    ],
+    ['a second front door', { Door2: properties('Door') }, 'unsupported_resource', 'Door2'],
+    [
+      'an origin that is no API of its own',
+      {
+        Door: {
+          Type: 'AWS::CloudFront::Distribution',
+          Properties: {
+            DistributionConfig: {
+              ...config(),
+              Origins: [{ Id: 'http', DomainName: 'example.com' }],
+            },
+          },
+        },
+      },
+      'unsupported_property',
+      'Door/Properties/DistributionConfig/Origins',
+    ],
+    [
+      'a front door that caches',
+      {
+        Door: {
+          Type: 'AWS::CloudFront::Distribution',
+          Properties: {
+            DistributionConfig: {
+              ...config(),
+              DefaultCacheBehavior: { ...(config().DefaultCacheBehavior as object), CachePolicyId: 'mine' },
+            },
+          },
+        },
+      },
+      'invalid_property',
+      'Door/Properties/DistributionConfig/DefaultCacheBehavior/CachePolicyId',
     ],
     ['a second WebSocket API', { Second: properties('Ws') }, 'unsupported_resource', 'Second'],
     ['two functions of one name', { twin: properties('connect') }, 'duplicate_function_name', 'twin'],

@@ -1,0 +1,235 @@
+/** Engine.IO's long polling: one request to receive, one to send, each answered whole (design D14). */
+import { openFrame } from '../protocol/engine-packet.ts';
+import { decodePayload, encodePayload } from '../protocol/payload.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+import { type Bus, MAX_FRAME_BYTES } from './context.ts';
+import {
+  ENGINE_ERRORS,
+  type EngineError,
+  headerCredentials,
+  keptHandshake,
+  type OpeningRequest,
+  originAllowed,
+  refuseHandshake,
+} from './handshake.ts';
+import { MINUTE_MS } from './heartbeat.ts';
+import { corsHeaders } from './http-router.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Messages } from './messages.ts';
+import { newId, pollingId } from './names.ts';
+import type { PollSession } from './ports.ts';
+
+const CLOSE_FRAME = '1';
+const NOOP_FRAME = '6';
+/** A request that waits looks again after pauses that double from the first to the last; ms. */
+const FIRST_LOOK_MS = 50;
+const LAST_LOOK_MS = 500;
+/** While a WebSocket tries to take over, nobody waits: the client pauses polling once a request is answered. */
+const PROBED_HOLD_MS = 100;
+/** Engine.IO's `upgradeTimeout`. */
+const PROBE_MS = 10_000;
+/** How much longer than its work a request is taken to be under way, for an instance that was lost. */
+const LEASE_MARGIN_MS = 2_000;
+/** The longest an HTTP API waits for an answer is 30 s. */
+const SEND_MS = 28_000;
+const PREFLIGHT_SECONDS = '7200';
+
+export interface PollRequest extends OpeningRequest {
+  readonly method: string;
+  readonly body: string | undefined;
+}
+
+export interface PollAnswer {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export class Polling {
+  readonly #bus: Bus;
+  readonly #lifecycle: Lifecycle;
+  readonly #messages: Messages;
+
+  constructor(bus: Bus, lifecycle: Lifecycle, messages: Messages) {
+    this.#bus = bus;
+    this.#lifecycle = lifecycle;
+    this.#messages = messages;
+  }
+
+  /** Answers one request for the Engine.IO path. */
+  async handle(request: PollRequest): Promise<PollAnswer> {
+    const cors = corsHeaders(this.#bus, request.headers.origin);
+    const answer = request.method === 'OPTIONS' ? preflight(request, cors) : await this.#answer(request);
+    return { ...answer, headers: { ...answer.headers, ...cors } };
+  }
+
+  async #answer(request: PollRequest): Promise<PollAnswer> {
+    const refusal = this.#refusal(request);
+    if (refusal !== undefined) return refused(refusal);
+    const { sid } = request.query;
+    if (sid === undefined) return this.#open(request);
+    const id = pollingId(sid);
+    return request.method === 'GET' ? this.#receive(id, request.query.t) : this.#send(id, request);
+  }
+
+  /** Engine.IO's checks in its order; the version before all, which tells a client of Socket.IO 2 what is wrong. */
+  #refusal({ headers, method, query }: PollRequest): EngineError | undefined {
+    const { transports } = this.#bus.config;
+    if (query.sid === undefined && query.EIO !== undefined && query.EIO !== '4') {
+      return ENGINE_ERRORS.unsupportedVersion;
+    }
+    if (!transports.some((transport) => transport === query.transport)) {
+      this.#bus.log.info('a transport that is not served', {
+        transport: query.transport,
+        served: transports,
+      });
+      return ENGINE_ERRORS.unknownTransport;
+    }
+    if (!originAllowed(this.#bus, headers.origin)) return ENGINE_ERRORS.forbidden;
+    if (query.sid === undefined && method !== 'GET') return ENGINE_ERRORS.badMethod;
+    // A WebSocket handshake without an upgrade; real ones never come this way.
+    if (query.transport === 'websocket') return ENGINE_ERRORS.badRequest;
+    if (method !== 'GET' && method !== 'POST') return ENGINE_ERRORS.badRequest;
+    return query.sid === undefined ? refuseHandshake(this.#bus, { headers, query }, 'polling') : undefined;
+  }
+
+  async #open(request: PollRequest): Promise<PollAnswer> {
+    const { config, random } = this.#bus;
+    const sid = newId(random);
+    const credentials = await headerCredentials(this.#bus, request);
+    await this.#lifecycle.acceptPolling({
+      id: pollingId(sid),
+      connectedAt: request.at,
+      handshake: keptHandshake(request),
+      credentials,
+    });
+    const open = openFrame({
+      sid,
+      upgrades: config.transports.includes('websocket') ? ['websocket'] : [],
+      pingInterval: config.pingIntervalMinutes * MINUTE_MS,
+      pingTimeout: config.pingTimeoutMinutes * MINUTE_MS,
+      maxPayload: MAX_FRAME_BYTES,
+    });
+    return frames([open]);
+  }
+
+  /** @param mark the request's `t`, which a front door's repeated request has again */
+  async #receive(id: string, mark: string | undefined): Promise<PollAnswer> {
+    const { clock, config, outbox, random } = this.#bus;
+    const lease = newId(random);
+    const deadline = clock.now() + config.pollHoldMs;
+    const begun = await outbox.beginPoll(id, { lease, mark, until: deadline + LEASE_MARGIN_MS });
+    if (begun === 'unknown') return refused(ENGINE_ERRORS.unknownSid);
+    if (begun === 'overlap') return this.#overlap(id);
+    if (begun.address !== undefined) return refused(ENGINE_ERRORS.badRequest);
+    if (!begun.open && begun.told) return refused(ENGINE_ERRORS.unknownSid);
+    const session = await this.#wait(begun, deadline);
+    const told = session === undefined || !session.open;
+    const found = session?.frames ?? [];
+    const count = session === undefined ? 0 : found.length;
+    if (!(await outbox.endPoll(id, { lease, mark, count, told }))) return refused(ENGINE_ERRORS.badRequest);
+    if (session === undefined) return frames([CLOSE_FRAME]);
+    if (told) return frames(session.told ? [NOOP_FRAME] : [...found, CLOSE_FRAME]);
+    return frames(found.length === 0 ? [NOOP_FRAME] : found);
+  }
+
+  /** Until there is something to say or the time is up. */
+  async #wait(begun: PollSession, deadline: number): Promise<PollSession | undefined> {
+    const { clock, outbox } = this.#bus;
+    const soon = clock.now() + PROBED_HOLD_MS;
+    let session: PollSession | undefined = begun;
+    for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LAST_LOOK_MS)) {
+      if (session === undefined || !session.open || session.frames.length > 0) return session;
+      if (session.probe !== undefined) await this.#endLateProbe(session);
+      const until = session.probe === undefined ? deadline : Math.min(deadline, soon);
+      const left = until - clock.now();
+      if (left <= 0) return session;
+      await clock.sleep(Math.min(pause, left));
+      session = await outbox.session(begun.id);
+    }
+  }
+
+  /** A WebSocket that does not finish: polling goes on without it. */
+  async #endLateProbe({ id, probe }: PollSession): Promise<void> {
+    const { clock, outbox, wire } = this.#bus;
+    if (probe === undefined || clock.now() < probe.at + PROBE_MS) return;
+    await outbox.endProbe(id, probe.address);
+    await wire.close(probe.address);
+  }
+
+  async #send(id: string, request: PollRequest): Promise<PollAnswer> {
+    const { clock, outbox, random } = this.#bus;
+    const fault = bodyFault(request);
+    if (fault !== undefined) return fault;
+    const lease = newId(random);
+    const begun = await outbox.beginSend(id, { lease, until: clock.now() + SEND_MS + LEASE_MARGIN_MS });
+    if (begun === 'unknown') return refused(ENGINE_ERRORS.unknownSid);
+    if (begun === 'overlap') return this.#overlap(id);
+    let partial: readonly string[] = [];
+    try {
+      if (begun.address !== undefined) return refused(ENGINE_ERRORS.badRequest);
+      if (!begun.open) return refused(ENGINE_ERRORS.unknownSid);
+      partial = await this.#packets(id, [...begun.partial, ...decodePayload(request.body ?? '')]);
+      return text(200, 'ok', 'text/html');
+    } finally {
+      await outbox.endSend(id, lease, partial);
+    }
+  }
+
+  /** @returns the frames of a packet that is not whole yet */
+  async #packets(id: string, received: readonly string[]): Promise<readonly string[]> {
+    const end = received.indexOf(CLOSE_FRAME);
+    if (end < 0) return this.#messages.handleAll(id, received);
+    await this.#messages.handleAll(id, received.slice(0, end));
+    await this.#bus.outbox.close(id, true);
+    await this.#lifecycle.disconnected(id);
+    return [];
+  }
+
+  /** Two requests of one kind at a time: the client is broken, or it is two. */
+  async #overlap(id: string): Promise<PollAnswer> {
+    const error = new ProtocolError('forced close', 'two requests at a time');
+    this.#bus.log.info('protocol violation, closing the connection', {
+      connectionId: id,
+      reason: error.reason,
+      cause: error.message,
+    });
+    await this.#lifecycle.close(id);
+    return text(400, '', 'text/plain; charset=UTF-8');
+  }
+}
+
+function bodyFault({ headers, body }: PollRequest): PollAnswer | undefined {
+  // Binary values travel as base64 text; a binary body was Engine.IO 3.
+  if (headers['content-type']?.startsWith('application/octet-stream'))
+    return refused(ENGINE_ERRORS.badRequest);
+  if (Buffer.byteLength(body ?? '') > MAX_FRAME_BYTES) return text(413, '', 'text/plain; charset=UTF-8');
+  return undefined;
+}
+
+function preflight({ headers }: PollRequest, cors: Readonly<Record<string, string>>): PollAnswer {
+  if (Object.keys(cors).length === 0) return { statusCode: 204, headers: {}, body: '' };
+  const asked = headers['access-control-request-headers'];
+  return {
+    statusCode: 204,
+    headers: {
+      'access-control-allow-methods': 'GET, POST',
+      ...(asked === undefined ? {} : { 'access-control-allow-headers': asked }),
+      'access-control-max-age': PREFLIGHT_SECONDS,
+    },
+    body: '',
+  };
+}
+
+function frames(list: readonly string[]): PollAnswer {
+  return text(200, encodePayload(list), 'text/plain; charset=UTF-8');
+}
+
+function refused({ code, message, status }: EngineError): PollAnswer {
+  return text(status, JSON.stringify({ code, message }), 'application/json');
+}
+
+/** Nothing here may be kept by anybody in between. */
+function text(statusCode: number, body: string, type: string): PollAnswer {
+  return { statusCode, headers: { 'content-type': type, 'cache-control': 'no-store' }, body };
+}

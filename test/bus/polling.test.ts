@@ -1,0 +1,308 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import * as z from 'zod/mini';
+import { defineApp } from '../../lambdas/apps/define-app.ts';
+import type { PollAnswer } from '../../lambdas/bus/polling.ts';
+import { connectionId, type World, world } from '../support/world.ts';
+
+const chat = defineApp({
+  name: 'chat',
+  namespace: '/',
+  origins: () => ['https://app.example'],
+  clientEvents: {
+    join: {
+      payload: z.object({ room: z.string() }),
+      handle: async (socket, { room }) => {
+        await socket.join(`room:${room}`);
+        return { ok: true };
+      },
+    },
+    say: {
+      payload: z.object({ room: z.string(), text: z.string() }),
+      handle: async (socket, { room, text }) => {
+        await socket.to(`room:${room}`).emit('said', { text });
+        return { ok: true };
+      },
+    },
+    bytes: {
+      payload: z.instanceof(Uint8Array),
+      handle: async (socket, bytes) => {
+        await socket.emit('echo', bytes as never);
+        return { ok: true };
+      },
+    },
+  },
+  serverEvents: { said: z.object({ text: z.string() }), echo: z.any() },
+  rooms: { 'room:': { canJoin: () => true } },
+});
+
+let at: World;
+let marks = 0;
+beforeEach(async () => {
+  at = await world({ applications: [chat] });
+});
+
+const SEPARATOR = '\x1e';
+
+class Poller {
+  sid = '';
+
+  get(more: Record<string, string> = {}): Promise<PollAnswer> {
+    marks += 1;
+    return this.#request('GET', undefined, { t: `m${marks}`, ...more });
+  }
+
+  post(...frames: string[]): Promise<PollAnswer> {
+    return this.#request('POST', frames.join(SEPARATOR), {});
+  }
+
+  async open(): Promise<this> {
+    const answer = await this.get();
+    this.sid = JSON.parse(answer.body.slice(1)).sid;
+    return this;
+  }
+
+  /** Frames of the next answer. */
+  async frames(): Promise<string[]> {
+    return (await this.get()).body.split(SEPARATOR);
+  }
+
+  #request(method: string, body: string | undefined, more: Record<string, string>): Promise<PollAnswer> {
+    const query = { EIO: '4', transport: 'polling', ...(this.sid === '' ? {} : { sid: this.sid }), ...more };
+    return at.polling.handle({
+      method,
+      query,
+      headers: {},
+      address: '192.0.2.1',
+      at: at.clock.now(),
+      body,
+    });
+  }
+}
+
+const connected = async () => {
+  const poller = await new Poller().open();
+  await poller.post('40');
+  expect(await poller.frames()).toEqual([expect.stringMatching(/^40\{"sid":"/)]);
+  return poller;
+};
+
+describe('a client that polls', () => {
+  test('is greeted in the answer to its first request, with the upgrade it may try', async () => {
+    const answer = await new Poller().get();
+    expect(answer.statusCode).toBe(200);
+    expect(answer.headers).toMatchObject({
+      'content-type': 'text/plain; charset=UTF-8',
+      'cache-control': 'no-store',
+    });
+    expect(JSON.parse(answer.body.slice(1))).toEqual({
+      sid: expect.stringMatching(/^[\w-]{20}$/),
+      upgrades: ['websocket'],
+      pingInterval: 240_000,
+      pingTimeout: 120_000,
+      maxPayload: 32_768,
+    });
+  });
+
+  test('sends packets in one body, is answered ok, and fetches what came of them', async () => {
+    const poller = await connected();
+    const answer = await poller.post('420["join",{"room":"a"}]', '421["join",{"room":"b"}]');
+    expect(answer).toMatchObject({ statusCode: 200, body: 'ok', headers: { 'content-type': 'text/html' } });
+    expect(await poller.frames()).toEqual(['430[{"ok":true}]', '431[{"ok":true}]']);
+  });
+
+  test('hears rooms as everybody does, in order', async () => {
+    const [ana, bea] = [await connected(), await connected()];
+    for (const poller of [ana, bea]) await poller.post('42["join",{"room":"a"}]');
+    for (const text of ['1', '2', '3']) await ana.post(`42["say",{"room":"a","text":"${text}"}]`);
+    expect(await bea.frames()).toEqual(['1', '2', '3'].map((text) => `42["said",{"text":"${text}"}]`));
+  });
+
+  test('is given nothing but a noop after the hold', async () => {
+    const poller = await connected();
+    const before = at.clock.now();
+    expect(await poller.frames()).toEqual(['6']);
+    expect(at.clock.now() - before).toBeGreaterThanOrEqual(5_000);
+  });
+
+  test('is given the same again where its request is repeated, and never what it has acknowledged', async () => {
+    const poller = await connected();
+    await poller.post('420["join",{"room":"a"}]');
+    const first = await poller.get({ t: 'same' });
+    expect(first.body).toBe('430[{"ok":true}]');
+    expect((await poller.get({ t: 'same' })).body).toBe(first.body);
+    await poller.post('421["join",{"room":"a"}]');
+    expect(await poller.frames()).toEqual(['431[{"ok":true}]']);
+  });
+
+  test('sends binary values with their packet and gets them as base64', async () => {
+    const poller = await connected();
+    await poller.post('451-["bytes",{"_placeholder":true,"num":0}]', 'bAQID');
+    expect(await poller.frames()).toEqual(['451-["echo",{"_placeholder":true,"num":0}]', 'bAQID']);
+  });
+
+  test('sends binary values in requests after that of their packet, as the stock client does', async () => {
+    const poller = await connected();
+    await poller.post('451-["bytes",{"_placeholder":true,"num":0}]');
+    await poller.post('3');
+    await poller.post('bAQID', '451-["bytes",{"_placeholder":true,"num":0}]');
+    await poller.post('bBAUG');
+    expect(await poller.frames()).toEqual([
+      '451-["echo",{"_placeholder":true,"num":0}]',
+      'bAQID',
+      '451-["echo",{"_placeholder":true,"num":0}]',
+      'bBAUG',
+    ]);
+  });
+
+  test.each([
+    ['text where an attachment is due', ['42["say",{}]']],
+    ['more attachments than a frame has room for', [`b${'A'.repeat(20_000)}`, `b${'A'.repeat(20_000)}`]],
+  ])('is closed for %s', async (_what, requests) => {
+    const poller = await connected();
+    await poller.post('453-["bytes",{"_placeholder":true,"num":0}]');
+    for (const frame of requests) await poller.post(frame);
+    const { pollingId } = await import('../../lambdas/bus/names.ts');
+    expect(await at.store.connection(pollingId(poller.sid))).toMatchObject({ open: false });
+  });
+
+  test('is closed by two requests of one kind at a time; the first is told', async () => {
+    const poller = await connected();
+    const session = { lease: 'another', mark: 'x', until: at.clock.now() + 1_000 };
+    const { pollingId } = await import('../../lambdas/bus/names.ts');
+    await at.bus.outbox.beginPoll(pollingId(poller.sid), session);
+    expect((await poller.get()).statusCode).toBe(400);
+    expect(await at.store.connection(pollingId(poller.sid))).toMatchObject({ open: false });
+  });
+
+  test('says goodbye, and its session is unknown from then on', async () => {
+    const poller = await connected();
+    await poller.post('1');
+    const answer = await poller.get();
+    expect(answer.statusCode).toBe(400);
+    expect(JSON.parse(answer.body)).toEqual({ code: 1, message: 'Session ID unknown' });
+    expect((await poller.post('3')).statusCode).toBe(400);
+  });
+
+  test('hears the last words of a server that ends it, once', async () => {
+    const poller = await connected();
+    const { pollingId } = await import('../../lambdas/bus/names.ts');
+    await at.bus.wire.post(pollingId(poller.sid), '42["bye"]');
+    await at.lifecycle.close(pollingId(poller.sid));
+    expect(await poller.frames()).toEqual(['42["bye"]', '1']);
+    expect((await poller.get()).statusCode).toBe(400);
+  });
+});
+
+describe('the upgrade', () => {
+  const opened = async (poller: Poller, n: number) => {
+    const address = connectionId(n);
+    expect(await at.upgrades.begin(address, poller.sid)).toBeUndefined();
+    await at.messages.handle(address, '2probe');
+    return address;
+  };
+
+  test('asks over the WebSocket, releases the request that waits, and moves rooms without a gap', async () => {
+    const [ana, bea] = [await connected(), await connected()];
+    for (const poller of [ana, bea]) await poller.post('42["join",{"room":"a"}]');
+    const address = await opened(bea, 1);
+    expect(at.wire.to(address)).toEqual(['3probe']);
+    const before = at.clock.now();
+    expect(await bea.frames()).toEqual(['6']);
+    expect(at.clock.now() - before).toBeLessThan(500);
+    await ana.post('42["say",{"room":"a","text":"before"}]');
+    await at.messages.handle(address, '5');
+    await ana.post('42["say",{"room":"a","text":"after"}]');
+    expect(at.wire.to(address)).toEqual([
+      '3probe',
+      '42["said",{"text":"before"}]',
+      '42["said",{"text":"after"}]',
+    ]);
+    await at.messages.handle(address, '427["say",{"room":"a","text":"mine"}]');
+    expect(await ana.frames()).toEqual(['42["said",{"text":"mine"}]']);
+    expect((await bea.get()).statusCode).toBe(400);
+  });
+
+  test('does not repeat over the WebSocket what an answer has carried', async () => {
+    const poller = await connected();
+    await poller.post('420["join",{"room":"a"}]');
+    const address = await opened(poller, 1);
+    expect(await poller.frames()).toEqual(['430[{"ok":true}]']);
+    await at.messages.handle(address, '5');
+    expect(at.wire.to(address)).toEqual(['3probe']);
+  });
+
+  test('handles a frame that overtakes it once it is done', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    const early = at.messages.handle(address, '420["join",{"room":"a"}]');
+    await Promise.all([early, at.messages.handle(address, '5')]);
+    expect(at.wire.to(address)).toEqual(['3probe', '430[{"ok":true}]']);
+  });
+
+  test('leaves nothing behind when the WebSocket ends', async () => {
+    const poller = await connected();
+    await poller.post('42["join",{"room":"a"}]');
+    const address = await opened(poller, 1);
+    await at.messages.handle(address, '5');
+    const members = async () => (await at.table.rows()).filter((row) => row.c !== undefined);
+    expect(await members()).toHaveLength(3);
+    expect(new Set((await members()).map((row) => row.c!.B)).size).toBe(1);
+    await at.lifecycle.disconnected(address);
+    expect(await members()).toEqual([]);
+    expect(await at.store.connection(address)).toMatchObject({ open: false });
+  });
+
+  test('that the client gives up leaves polling alive, and another one may follow', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    await at.lifecycle.disconnected(address);
+    await poller.post('420["join",{"room":"a"}]');
+    expect(await poller.frames()).toEqual(['430[{"ok":true}]']);
+    const second = await opened(poller, 2);
+    await at.messages.handle(second, '5');
+    expect(at.wire.to(second)).toEqual(['3probe']);
+  });
+
+  test('that does not finish in ten seconds is ended by the next request that waits', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    at.clock.advance(10_001);
+    expect(await poller.frames()).toEqual(['6']);
+    expect(at.wire.closed).toEqual([address]);
+  });
+
+  test('is refused to a second WebSocket, to an unknown sid and to a closed session', async () => {
+    const poller = await connected();
+    await opened(poller, 1);
+    expect(await at.upgrades.begin(connectionId(2), poller.sid)).toMatchObject({ status: 400, code: 3 });
+    expect(await at.upgrades.begin(connectionId(3), 'x'.repeat(20))).toMatchObject({ status: 400, code: 1 });
+    await poller.post('1');
+    expect(await at.upgrades.begin(connectionId(4), poller.sid)).toMatchObject({ status: 400, code: 1 });
+  });
+
+  test('that was cut off before its rooms moved is finished by the first pong, and heard meanwhile', async () => {
+    const [ana, bea] = [await connected(), await connected()];
+    for (const poller of [ana, bea]) await poller.post('42["join",{"room":"a"}]');
+    const address = await opened(bea, 1);
+    const { pollingId } = await import('../../lambdas/bus/names.ts');
+    const id = pollingId(bea.sid);
+    const session = await at.bus.outbox.session(id);
+    expect(await at.bus.outbox.upgrade(id, address, session!.appended)).toBe('upgraded');
+    await ana.post('42["say",{"room":"a","text":"1"}]');
+    expect(at.wire.to(address).at(-1)).toBe('42["said",{"text":"1"}]');
+    await at.messages.handle(address, '3');
+    const names = (await at.table.rows()).filter((row) => row.c !== undefined).map((row) => row.c!.B);
+    expect(names).not.toContain(Buffer.from(id, 'base64url').toString('base64'));
+    await at.lifecycle.disconnected(address);
+    const left = (await at.table.rows()).filter((row) => row.c !== undefined);
+    expect(left).toHaveLength(3);
+  });
+});
+
+test('nothing that is written down or logged holds a sid', async () => {
+  const poller = await connected();
+  await poller.post('42["join",{"room":"a"}]');
+  const kept = JSON.stringify([await at.table.rows(), at.log.lines]);
+  expect(kept).not.toContain(poller.sid);
+  expect(kept).not.toContain(Buffer.from(poller.sid, 'base64url').toString('base64'));
+});
