@@ -8,6 +8,9 @@ import type { Timer } from './scheduler.ts';
 /** The client's `timeout` option: from the first attempt to the open packet. */
 const CONNECT_TIMEOUT_MS = 20_000;
 
+/** Connections are recycled from their hundredth minute on. */
+const YOUNG_MS = 100 * 60_000;
+
 interface Answer {
   readonly ok: boolean;
   readonly nonce?: number;
@@ -44,6 +47,7 @@ export class Client {
   #connection: Connection | undefined;
   /** Has its open packet. */
   #isOpen = false;
+  #expectsCut = false;
   #timer: Timer | undefined;
   #returning: Timer | undefined;
   #sessions = 0;
@@ -139,6 +143,11 @@ export class Client {
     this.send(`42${prefix(session.namespace)}${JSON.stringify([event, payload])}`);
   }
 
+  /** Something was done for which its connection may be closed. */
+  expectCut(): void {
+    this.#expectsCut = true;
+  }
+
   send(frame: string): void {
     if (this.#connection === undefined) return;
     this.#ground.trace(() => `${this.name} sends ${frame}`);
@@ -175,10 +184,18 @@ export class Client {
       }),
       receive: current((frame: string) => this.#receive(frame)),
       closed: current((code: number) => {
+        if (this.#ground.isFaultless && this.#behaved())
+          this.#ground.violation(`${this.name} was cut (${code}) without a fault of anybody`);
         this.#drop(`closed with ${code}`);
         this.#comeBack();
       }),
     };
+  }
+
+  /** Nothing that this client did, and no age, is a reason to close its connection. */
+  #behaved(): boolean {
+    const ageMs = this.#ground.scheduler.now() - (this.#connection?.connectedAt ?? 0);
+    return !this.#expectsCut && this.#sockets.size > 0 && ageMs < YOUNG_MS;
   }
 
   #receive(frame: string): void {
@@ -316,6 +333,7 @@ export class Client {
     if (this.#connection !== undefined) this.#connection.peer = undefined;
     this.#connection = undefined;
     this.#isOpen = false;
+    this.#expectsCut = false;
   }
 
   #endSocket(live: Live): void {

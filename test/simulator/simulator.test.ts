@@ -21,8 +21,9 @@ vi.setConfig({ testTimeout: 120_000 });
 /** The first violation that some seed shows. */
 async function firstViolation(
   options: Omit<SimulationOptions, 'seed' | 'steps'>,
+  seeds = 25,
 ): Promise<string | undefined> {
-  for (let seed = 1; seed <= 25; seed += 1) {
+  for (let seed = 1; seed <= seeds; seed += 1) {
     const { violations } = await simulate({ ...options, seed, steps: 200 });
     if (violations[0] !== undefined) return violations[0];
   }
@@ -45,7 +46,24 @@ const withStore = (change: (store: Store) => Partial<Store>): Sabotage => ({
 
 describe('the simulator sees', () => {
   test('a store whose transactions fall apart', async () => {
-    expect(await firstViolation({ sabotage: { atomicTransactions: false } })).toBeDefined();
+    expect(await firstViolation({ sabotage: { atomicTransactions: false } }, 100)).toBeDefined();
+  });
+
+  test('a server that cuts who has done nothing', async () => {
+    const sabotage: Sabotage = {
+      bus: (bus) => ({
+        ...bus,
+        wire: {
+          close: (id) => bus.wire.close(id),
+          post: async (id, frame) => {
+            const outcome = await bus.wire.post(id, frame);
+            if (frame.startsWith('43')) await bus.wire.close(id);
+            return outcome;
+          },
+        },
+      }),
+    };
+    expect(await firstViolation({ sabotage, faults: NO_FAULTS })).toMatch(/without a fault of anybody/);
   });
 
   test('a sweep that never reaps', async () => {

@@ -159,6 +159,7 @@ function disconnectSockets(stage: Stage): void {
     close: chance.hits(0.5),
   };
   stage.ground.trace(() => `a backend asks for ${JSON.stringify(request)}`);
+  for (const client of stage.clients) client.expectCut();
   stage.functions.invoke('publish', request);
 }
 
@@ -180,6 +181,7 @@ function leaveNamespace(stage: Stage): void {
 function quit(stage: Stage): void {
   const chosen = someSession(stage);
   if (chosen === undefined) return;
+  chosen.client.expectCut();
   chosen.client.emitSilently(chosen.session, 'quit', { close: stage.ground.chance.hits(0.5) });
 }
 
@@ -193,7 +195,9 @@ function vanish(stage: Stage): void {
 
 function odd(stage: Stage): void {
   const client = someConnected(stage);
-  if (client?.isOpen === true) client.send(stage.ground.chance.pick(ODD_FRAMES));
+  if (client?.isOpen !== true) return;
+  client.expectCut();
+  client.send(stage.ground.chance.pick(ODD_FRAMES));
 }
 
 function readSlowly(stage: Stage): void {
