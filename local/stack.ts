@@ -159,6 +159,7 @@ async function deploy(options: StackOptions, port: Port, clock: StackClock): Pro
     faults: options.faults,
     seed: options.seed,
     quotas: options.quotas,
+    functions: deployment.functions,
     clock,
     log: options.log ?? (() => {}),
     principal: (accessKeyId) => credentials.principal(accessKeyId),
@@ -460,8 +461,9 @@ class RunningStack implements LocalStack {
 
   #isWebSocketPath(path: string): boolean {
     const stage = `/${this.deployment.webSocketApi?.stage ?? ''}`;
-    if (path === stage || path === `${stage}/`) return true;
-    return path.startsWith(stage) && /^\/(?:@|%40)connections(?:\/|$)/i.test(path.slice(stage.length));
+    if (path === stage || path.startsWith(`${stage}/`)) return true;
+    // Of another stage, or of none: the API says that it is forbidden.
+    return /^(?:\/[^/]+)?\/(?:@|%40)connections(?:\/|$)/i.test(path);
   }
 
   /** An upgrade is for the WebSocket API, whose own URL is its stage; what the front door sends elsewhere is refused. */

@@ -11,7 +11,7 @@ import type { Decision } from './decision.ts';
 import { dynamoDbFaults } from './dynamodb-faults.ts';
 import { type FaultControl, FaultEngine, type InjectedFault } from './engine.ts';
 import { Kills, type KillsOptions } from './kills.ts';
-import { type FaultRules, type ParsedRules, parseFaultRules } from './rules.ts';
+import { type FaultRules, FaultRulesError, type ParsedRules, parseFaultRules } from './rules.ts';
 
 export interface MisfortuneOptions {
   /** @default nothing goes wrong */
@@ -20,6 +20,8 @@ export interface MisfortuneOptions {
   readonly seed: number | string | undefined;
   /** @default those of a new account; what the faults say of quotas wins */
   readonly quotas: QuotaSettings | undefined;
+  /** Names of the functions there are; a kill of another one is a mistake. */
+  readonly functions: ReadonlySet<string> | ReadonlyMap<string, unknown>;
   readonly clock: GatewayClock;
   readonly log: LogSink;
   readonly principal: KillsOptions['principal'];
@@ -46,6 +48,10 @@ export class Misfortune {
     this.#options = options;
     const { clock, seed = randomSeed() } = options;
     const rules = parseFaultRules(options.faults ?? {});
+    for (const [index, { function: name }] of rules.kills.entries()) {
+      if (options.functions.has(name)) continue;
+      throw new FaultRulesError(`faults: kills/${index}/function: no function "${name}" is deployed`);
+    }
     this.#quotas = quotasOf(options.quotas, rules.quotas);
     this.#account = new AccountQuotas(this.#quotas, () => clock.now());
     this.#engine = new FaultEngine({

@@ -49,6 +49,9 @@ function probabilitiesOf(rules: object): number[] {
 
 const serviceCall = atMostOne(anyCall);
 const connectionCall = z.optional(atMostOne({ gone: share, ...anyCall }));
+const readCall = z.optional(atMostOne(anyCall));
+const writeCall = z.optional(atMostOne({ ...anyCall, conflict: share }));
+const batchCall = z.optional(atMostOne({ ...anyCall, unprocessed: share }));
 const databaseCall = z.optional(atMostOne({ ...anyCall, conflict: share, unprocessed: share }));
 
 const callsSchema = z.strictObject({
@@ -60,16 +63,16 @@ const callsSchema = z.strictObject({
   'secrets.GetSecretValue': z.optional(serviceCall),
   'sqs.SendMessage': z.optional(serviceCall),
   'dynamodb.*': databaseCall,
-  'dynamodb.GetItem': databaseCall,
-  'dynamodb.PutItem': databaseCall,
-  'dynamodb.UpdateItem': databaseCall,
-  'dynamodb.DeleteItem': databaseCall,
-  'dynamodb.Query': databaseCall,
-  'dynamodb.Scan': databaseCall,
-  'dynamodb.BatchGetItem': databaseCall,
-  'dynamodb.BatchWriteItem': databaseCall,
-  'dynamodb.TransactGetItems': databaseCall,
-  'dynamodb.TransactWriteItems': databaseCall,
+  'dynamodb.GetItem': readCall,
+  'dynamodb.PutItem': writeCall,
+  'dynamodb.UpdateItem': writeCall,
+  'dynamodb.DeleteItem': writeCall,
+  'dynamodb.Query': readCall,
+  'dynamodb.Scan': readCall,
+  'dynamodb.BatchGetItem': batchCall,
+  'dynamodb.BatchWriteItem': batchCall,
+  'dynamodb.TransactGetItems': writeCall,
+  'dynamodb.TransactWriteItems': writeCall,
 });
 
 const late = z._default(z.strictObject({ probability, ms: range }), { probability: 0, ms: [0, 0] });

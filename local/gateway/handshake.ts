@@ -3,6 +3,10 @@ import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { FORBIDDEN, type Refusal, refusal, UPGRADE_REQUIRED } from './refusal.ts';
 
+/** Characters (WebSocket quotas page); that the answer is 414 is remembered. */
+const MAX_URL_LENGTH = 4_096;
+const URL_TOO_LONG = refusal(414, 'RequestUriTooLongException', 'Request-URI Too Long');
+
 /** A request's target in its two parts, both undecoded. */
 export interface Target {
   readonly path: string;
@@ -21,6 +25,7 @@ export function targetOf(url: string): Target {
  * because `ws` makes them only after `$connect` has run.
  */
 export function upgradeFault(request: IncomingMessage, path: string, stage: string): Refusal | undefined {
+  if ((request.url ?? '').length > MAX_URL_LENGTH) return URL_TOO_LONG;
   if (path !== `/${stage}` && path !== `/${stage}/`) return FORBIDDEN;
   const { headers } = request;
   if (request.method !== 'GET' || headers.upgrade?.toLowerCase() !== 'websocket') return UPGRADE_REQUIRED;

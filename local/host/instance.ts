@@ -11,6 +11,8 @@ import { moveClock } from './instance-clock.ts';
 import type { EventMessage, InstanceData, InstanceMessage } from './instance-messages.ts';
 import type { FunctionError } from './invocation.ts';
 
+const MEGABYTE = 1_048_576;
+
 type Handler = (event: unknown, context: object) => unknown;
 
 const data: InstanceData = workerData;
@@ -103,9 +105,24 @@ function contextOf({ requestId, deadline }: EventMessage): object {
   };
 }
 
+/**
+ * Ends an instance that holds more than its memory. V8 limits its own heap; buffers lie outside of it and are counted
+ * here, at the end of each event, where Lambda kills at the moment they are touched.
+ */
+function checkMemory(): void {
+  const { heapUsed, external } = process.memoryUsage();
+  if (heapUsed + external <= data.memoryMb * MEGABYTE) return;
+  const named = `RequestId: ${current?.requestId} `;
+  crash({
+    errorType: 'Runtime.ExitError',
+    errorMessage: `${named}Error: Runtime exited with error: signal: killed`,
+  });
+}
+
 async function answer(handler: Handler, event: EventMessage): Promise<InstanceMessage> {
   try {
     const value = await handler(JSON.parse(event.payload), contextOf(event));
+    checkMemory();
     return { type: 'result', payload: JSON.stringify(value) ?? 'null' };
   } catch (error) {
     return { type: 'failed', error: describe(error), fatal: false };

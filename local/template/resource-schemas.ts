@@ -39,7 +39,9 @@ export const functionSchema = z.looseObject({
   // Lambda API, CreateFunction: 3 s and 128 MB unless given.
   Timeout: z._default(whole.check(z.gte(1), z.lte(900)), 3),
   MemorySize: z._default(whole.check(z.gte(128), z.lte(10_240)), 128),
-  ReservedConcurrentExecutions: z.optional(whole.check(z.gte(0))),
+  // The default account has 1,000 and keeps 100 for functions that reserve nothing (Lambda quotas page).
+  ReservedConcurrentExecutions: z.optional(whole.check(z.gte(0), z.lte(900))),
+  Runtime: z.optional(text.check(z.regex(/^nodejs/, { error: () => 'only Node.js runs locally' }))),
 });
 
 export const eventInvokeConfigSchema = z.strictObject({
@@ -76,6 +78,7 @@ export const tableSchema = z.looseObject({
   GlobalSecondaryIndexes: z.optional(z.undefined()),
   LocalSecondaryIndexes: z.optional(z.undefined()),
   StreamSpecification: z.optional(z.undefined()),
+  ResourcePolicy: z.optional(z.undefined()),
   TimeToLiveSpecification: z.optional(timeToLive),
   PointInTimeRecoverySpecification: z.optional(recovery),
   DeletionProtectionEnabled: z.optional(flag),
@@ -93,6 +96,7 @@ export const apiSchema = z.looseObject({
   ProtocolType: z.enum(['HTTP', 'WEBSOCKET']),
   RouteSelectionExpression: z.optional(text),
   Body: z.optional(z.undefined()),
+  DisableExecuteApiEndpoint: z.optional(z.literal(false)),
   CorsConfiguration: z.optional(z.undefined()),
 });
 
@@ -113,6 +117,12 @@ export const integrationSchema = z.looseObject({
   IntegrationType: z.literal('AWS_PROXY'),
   IntegrationUri: text,
   PayloadFormatVersion: z.optional(z.literal('2.0')),
+  // What an integration has unless it is told (WebSocket quotas page; 30 s for an HTTP API).
+  TimeoutInMillis: z.optional(z.union([z.literal(29_000), z.literal(30_000)])),
+  RequestTemplates: z.optional(z.undefined()),
+  TemplateSelectionExpression: z.optional(z.undefined()),
+  ContentHandlingStrategy: z.optional(z.undefined()),
+  CredentialsArn: z.optional(z.undefined()),
   RequestParameters: z.optional(z.undefined()),
   ResponseParameters: z.optional(z.undefined()),
 });
@@ -124,6 +134,8 @@ export const routeSchema = z.looseObject({
   AuthorizationType: z._default(z.enum(['NONE', 'AWS_IAM']), 'NONE'),
   ApiKeyRequired: z._default(z.boolean(), false),
   RouteResponseSelectionExpression: z.optional(z.undefined()),
+  RequestModels: z.optional(z.undefined()),
+  ModelSelectionExpression: z.optional(z.undefined()),
 });
 
 const oneOrMore = z.pipe(

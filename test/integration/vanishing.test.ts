@@ -6,11 +6,12 @@ import { alive, busRows } from '../support/bus-rows.ts';
 import { heard, startTestStack, type TestStack, token } from '../support/stack.ts';
 
 const MINUTE = 60_000;
-/** The deployment's: pings every four minutes, two minutes of patience. */
+/** The deployment's. */
 const INTERVAL = 4 * MINUTE;
 const PATIENCE = 2 * MINUTE;
-/** Two whole cycles, the patience, and the next sweep of the connection's slot. */
-const TWO_CYCLES_AND_A_SWEEP = 3 * INTERVAL + PATIENCE + MINUTE;
+const TWO_CYCLES_AND_A_SWEEP = 2 * INTERVAL + MINUTE;
+/** Posts to it succeed, so only silence tells: two whole cycles and the patience, seen by the slot's next sweep. */
+const TWO_SILENT_CYCLES_AND_A_SWEEP = 2 * INTERVAL + PATIENCE + INTERVAL + MINUTE;
 const NOBODY = { connections: 0, sockets: 0, memberships: 0, slots: 0 };
 
 let bus: TestStack;
@@ -49,7 +50,7 @@ test('a client whose TCP connection is cut leaves no row behind, though its $dis
 test('a client that has vanished without a word, to which posts still go, leaves no row behind', async () => {
   const faults = { connections: { halfOpen: 1, halfOpenAfterMs: [30_000, 30_000] as [number, number] } };
   await present({ faults });
-  await bus.stack.advance(TWO_CYCLES_AND_A_SWEEP);
+  await bus.stack.advance(TWO_SILENT_CYCLES_AND_A_SWEEP);
   expect(await alive(bus.stack)).toEqual(NOBODY);
 });
 

@@ -21,12 +21,20 @@ const { values } = parseArgs({
     every: { type: 'string' },
   },
 });
-const steps = Number(values.steps);
+/** A number of the command line, or an end that says which one is none. */
+function whole(name: 'seeds' | 'seed' | 'from' | 'steps' | 'every', text: string): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number > 0) return number;
+  console.error(`--${name} must be a whole number from 1 on, not "${text}"`);
+  process.exit(2);
+}
 
-if (values.seed !== undefined) await one(Number(values.seed));
+const steps = whole('steps', values.steps);
+
+if (values.seed !== undefined) await one(whole('seed', values.seed));
 else if (values.every !== undefined)
-  await range(Number(values.from), Number(values.seeds), Number(values.every));
-else share(Number(values.from), Number(values.seeds));
+  await range(whole('from', values.from), whole('seeds', values.seeds), whole('every', values.every));
+else share(whole('from', values.from), whole('seeds', values.seeds));
 
 async function one(seed: number): Promise<void> {
   const { trace, violations } = await simulate({ seed, steps, traced: values.trace });

@@ -149,6 +149,13 @@ describe('the upgrade', () => {
     expect(headers).toMatchObject({ 'x-api-key': 'right' });
   });
 
+  it('answers 414 to a URL of more than 4,096 characters', async () => {
+    const gw = await start({});
+    const url = (length: number) => '/prod?x='.padEnd(length, 'a');
+    expect((await gw.upgrade(url(4_096))).status).toBe(101);
+    expect((await gw.upgrade(url(4_097))).status).toBe(414);
+  });
+
   it('goes by the path the front door rewrote, with the query of the request', async () => {
     const gw = await start({ entry: { path: '/prod' } });
     await gw.open('/socket.io/?EIO=4');

@@ -252,6 +252,15 @@ describe('a signature', () => {
       /correct service: 'execute-api'/,
     ],
   ];
+  it('whose scope is of another day gets 403', async () => {
+    const { gw, path } = await opened();
+    const headers = await gw.sign({ method: 'POST', path: `/prod${path}`, body: 'x' }, {}, CREDENTIALS);
+    const authorization = String(headers.authorization).replace(/\/\d{8}\//, '/20200101/');
+    const answer = await gw.http('POST', `/prod${path}`, { ...headers, authorization }, 'x');
+    expect(answer.status).toBe(403);
+    expect(JSON.parse(answer.body).message).toMatch(/^Date in Credential scope does not match YYYYMMDD/);
+  });
+
   it.each(refusals)('%s gets 403', async (_, at, credentials, type, message) => {
     const { gw, client, path } = await opened();
     const call = { method: 'POST', path: `/prod${path}`, body: 'x' };

@@ -217,6 +217,15 @@ describe('a function that fails', () => {
     expect(error.errorMessage).toContain(message);
   });
 
+  test('is killed when its buffers are more than its memory, though they lie outside of the heap', async () => {
+    await using hosted = await hosting([fixture('buffers', { memoryMb: 128 })]);
+    expect(await hosted.host.invoke('buffers', { megabytes: 20 })).toMatchObject({ kind: 'result' });
+    expect(await hosted.host.invoke('buffers', { megabytes: 200 })).toMatchObject({
+      kind: 'error',
+      error: { errorType: 'Runtime.ExitError', errorMessage: expect.stringMatching(/signal: killed$/) },
+    });
+  });
+
   test('is killed when it uses more memory than the template gives it', async () => {
     await using hosted = await hosting([fixture('greedy', { memoryMb: 16 })]);
     const invocation = await hosted.host.invoke('greedy', {});
