@@ -61,7 +61,7 @@ function clientScript(origin: string, wsPath: string, token: string): string {
   return `node --input-type=module - <<'END'
 import { io } from 'socket.io-client';
 const token = '${token}';
-const socket = io('${origin}', { ${path}transports: ['websocket'], auth: { token } });
+const socket = io('${origin}', { ${path}auth: { token } });
 socket.onAny((event, ...args) => console.log(event, ...args));
 socket.on('connect_error', (error) => console.log('connect_error', error.message));
 socket.on('connected', () => {
