@@ -252,6 +252,16 @@ describe('the upgrade', () => {
     expect(await at.store.connection(address)).toMatchObject({ open: false });
   });
 
+  test('outlives the minute after which a connection that nobody pings is closed', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    await at.messages.handle(address, '5');
+    at.clock.advance(60_000);
+    expect(await at.sweeper.sweep()).toMatchObject({ due: 2 });
+    expect(at.wire.closed).toEqual([]);
+    expect(await at.store.connection(address)).toMatchObject({ open: true });
+  });
+
   test('that the client gives up leaves polling alive, and another one may follow', async () => {
     const poller = await connected();
     const address = await opened(poller, 1);
