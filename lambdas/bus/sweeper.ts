@@ -154,11 +154,11 @@ export class Sweeper {
     }
   }
 
-  /** A WebSocket that has taken over is in the slot of its address, and until it is there in that it had before. */
+  /** A WebSocket that takes over joins the slot of its address, and only then is the slot of the polling one left. */
   async #isPinged({ address, id }: Connection): Promise<boolean> {
     const { config, store } = this.#bus;
     const isIn = (name: string) => store.inSlot(name, slotOf(name, config.pingIntervalMinutes));
-    return (address !== undefined && (await isIn(address))) || isIn(id);
+    return (await isIn(id)) || (address !== undefined && isIn(address));
   }
 
   async #close(connectionId: string): Promise<void> {
