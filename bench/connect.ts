@@ -23,13 +23,15 @@ import { synthesiseInto } from '../test/support/synthesis.ts';
 
 const [role = '500', instances = '8'] = process.argv.slice(2);
 const PATIENCE_MS = 300_000;
+/** Clients that warm up both sides and are not counted. */
+const WARM_UP = 40;
 
 interface Measured {
   /** Per client, from its creation; ms. */
   readonly connected: number[];
   readonly upgraded: number[];
-  /** How often a client lost its connection or did not get one, and tried again. */
-  retries: number;
+  /** Why clients lost their connection or did not get one, and tried again; how often. */
+  readonly retries: Map<string, number>;
 }
 
 if (role === 'stock') await serveStock();
@@ -44,8 +46,8 @@ async function compare(clients: number): Promise<void> {
   const ours = await measure('stack', clients);
   const rows = [
     ['', 'connected p50', 'p99', 'upgraded p50', 'p99', 'retries'],
-    ['Socket.IO server', ...columns(stock), String(stock.retries)],
-    ['local stack', ...columns(ours), String(ours.retries)],
+    ['Socket.IO server', ...columns(stock), retries(stock)],
+    ['local stack', ...columns(ours), retries(ours)],
     ['ratio', ...figures(ours).map((figure, n) => `${(figure / (figures(stock)[n] ?? 1)).toFixed(1)} ×`), ''],
   ];
   for (const row of rows)
@@ -56,8 +58,8 @@ async function measure(kind: 'stock' | 'stack', clients: number): Promise<Measur
   const server = fork(fileURLToPath(import.meta.url), [kind, instances]);
   try {
     const [origin] = (await Promise.race([once(server, 'message'), failure(server)])) as [string];
-    // The first connection warms up both sides and is not counted.
-    await connectAll(origin, 1);
+    // What is measured is connecting, not the start of instances.
+    await connectAll(origin, WARM_UP);
     return await connectAll(origin, clients);
   } finally {
     server.disconnect();
@@ -71,13 +73,13 @@ async function failure(server: ChildProcess): Promise<never> {
 }
 
 async function connectAll(origin: string, clients: number): Promise<Measured> {
-  const measured: Measured = { connected: [], upgraded: [], retries: 0 };
+  const measured: Measured = { connected: [], upgraded: [], retries: new Map() };
   const sockets: Socket[] = [];
   const all = Promise.all(Array.from({ length: clients }, () => follow(origin, sockets, measured)));
   const late = new Promise<never>((_, reject) => {
     setTimeout(() => {
-      const { connected, upgraded, retries } = measured;
-      const counts = `${connected.length} connected, ${upgraded.length} upgraded, ${retries} retries`;
+      const { connected, upgraded } = measured;
+      const counts = `${connected.length} connected, ${upgraded.length} upgraded, ${retries(measured)} retries`;
       reject(new Error(`${counts} of ${clients} after ${PATIENCE_MS / 1_000} s`));
     }, PATIENCE_MS).unref();
   });
@@ -97,11 +99,10 @@ async function follow(origin: string, sockets: Socket[], measured: Measured): Pr
   // With the same origin and namespace each call opens a connection of its own.
   const socket = io(origin);
   sockets.push(socket);
-  socket.on('connect_error', () => {
-    measured.retries += 1;
-  });
+  const count = (why: string) => measured.retries.set(why, (measured.retries.get(why) ?? 0) + 1);
+  socket.on('connect_error', ({ message }) => count(message));
   socket.on('disconnect', (reason) => {
-    if (reason !== 'io client disconnect') measured.retries += 1;
+    if (reason !== 'io client disconnect') count(reason);
   });
   const connected = new Promise<void>((resolve) => socket.once('connect', resolve));
   const upgraded = new Promise<void>((resolve) => {
@@ -125,6 +126,12 @@ function figures({ connected, upgraded }: Measured): number[] {
 
 function columns(measured: Measured): string[] {
   return figures(measured).map((time) => `${Math.round(time)} ms`);
+}
+
+function retries({ retries: all }: Measured): string {
+  const sum = [...all.values()].reduce((total, count) => total + count, 0);
+  const reasons = [...all].map(([why, count]) => `${count} ${why}`).join(', ');
+  return sum === 0 ? '0' : `${sum} (${reasons})`;
 }
 
 /** Serves until the parent lets go. */
