@@ -44,14 +44,13 @@ beforeEach(async () => {
 });
 afterEach(() => page.close());
 
-/** An empty page of an origin, with the stock client. */
+/** A page of an origin, with the stock client; any that really comes from there: others may not ask loopback. */
 async function pageOf(origin: string): Promise<Page> {
-  const empty = await chrome.browser.newPage();
-  empty.setDefaultTimeout(PATIENCE_MS);
-  await empty.route('**/empty.html', (route) => route.fulfill({ contentType: 'text/html', body: '' }));
-  await empty.goto(`${origin}/empty.html`);
-  await empty.addScriptTag({ path: CLIENT });
-  return empty;
+  const one = await chrome.browser.newPage();
+  one.setDefaultTimeout(PATIENCE_MS);
+  await one.goto(`${origin}/nothing`);
+  await one.addScriptTag({ path: CLIENT });
+  return one;
 }
 
 /** Connects, joins a room of its own, and says something there. */
