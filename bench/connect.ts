@@ -51,7 +51,7 @@ async function compare(clients: number): Promise<void> {
     ['ratio', ...figures(ours).map((figure, n) => `${(figure / (figures(stock)[n] ?? 1)).toFixed(1)} ×`), ''],
   ];
   for (const row of rows)
-    console.log(row.map((cell, n) => (n === 0 ? cell.padEnd(18) : cell.padStart(14))).join(''));
+    console.log(row.map((cell, n) => (n === 0 ? cell.padEnd(18) : ` ${cell}`.padStart(14))).join(''));
 }
 
 async function measure(kind: 'stock' | 'stack', clients: number): Promise<Measured> {
