@@ -1,5 +1,4 @@
 /** Lambda: instances on demand, one event each at a time; some die, and asynchronous work comes late or twice. */
-import { DynamoOutbox } from '../../lambdas/adapters/dynamo-outbox.ts';
 import { DynamoStore } from '../../lambdas/adapters/dynamo-store.ts';
 import { postOutcome } from '../../lambdas/adapters/post-outcome.ts';
 import type { RequestLog } from '../../lambdas/adapters/powertools-log.ts';
@@ -12,27 +11,32 @@ import type { OpenWork } from '../../lambdas/bus/ports.ts';
 import { Publisher } from '../../lambdas/bus/publisher.ts';
 import type { Registry } from '../../lambdas/bus/registry.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
+import { TransportWire } from '../../lambdas/bus/transport-wire.ts';
 import { Upgrades } from '../../lambdas/bus/upgrade.ts';
 import { connectHandler } from '../../lambdas/handlers/connect.ts';
 import { disconnectHandler } from '../../lambdas/handlers/disconnect.ts';
 import { messageHandler } from '../../lambdas/handlers/message.ts';
 import { openHandler } from '../../lambdas/handlers/open.ts';
+import { pollHandler } from '../../lambdas/handlers/poll.ts';
 import { publishHandler } from '../../lambdas/handlers/publish.ts';
 import { sweepHandler } from '../../lambdas/handlers/sweep.ts';
 import type { Deadline } from '../../lambdas/wiring/deadline.ts';
 import type { Server } from '../../lambdas/wiring/server.ts';
 import { BUS_TABLE } from '../support/bus-table.ts';
 import { memoryRows } from '../support/memory-rows.ts';
+import type { FaultedPosts } from './gateway.ts';
 import type { Ground } from './ground.ts';
 import { type Attempt, Instance } from './instance.ts';
 import { type SdkOptions, simulatedClient } from './sdk.ts';
 import type { ModelTable } from './table.ts';
+import { WatchedOutbox } from './watched-outbox.ts';
 
 const HANDLERS = {
   connect: connectHandler,
   disconnect: disconnectHandler,
   message: messageHandler,
   open: openHandler,
+  poll: pollHandler,
   publish: publishHandler,
   sweep: sweepHandler,
 } satisfies Record<string, (server: Server) => unknown>;
@@ -46,6 +50,7 @@ const SECONDS: Readonly<Record<FunctionName, number>> = {
   disconnect: 25,
   message: 25,
   open: 20,
+  poll: 29,
   publish: 28,
   sweep: 55,
 };
@@ -91,21 +96,23 @@ export class Functions {
   readonly #ground: Ground;
   readonly #options: FunctionsOptions;
   readonly #api: ManagementApi;
+  readonly #faulted: FaultedPosts;
   readonly #idle = new Map<FunctionName, Warm[]>();
   #instances = 0;
   #invocations = 0;
-  /** Events under way, or accepted and not begun. */
+  /** Events under way, or accepted and not begun; but not polls, which never end while there are clients. */
   running = 0;
 
-  constructor(ground: Ground, options: FunctionsOptions, api: ManagementApi) {
+  constructor(ground: Ground, options: FunctionsOptions, api: ManagementApi, faulted: FaultedPosts) {
     this.#ground = ground;
     this.#options = options;
     this.#api = api;
+    this.#faulted = faulted;
   }
 
   /** Runs a function with an event. @param ended is told once how that ended */
   invoke(name: FunctionName, event: unknown, ended: (how: Ended) => void = () => {}): void {
-    this.running += 1;
+    if (name !== 'poll') this.running += 1;
     const warm = this.#idle.get(name)?.pop();
     const { chance, scheduler } = this.#ground;
     scheduler.after(warm === undefined ? chance.latency(COLD_MS) : chance.latency(WARM_MS), () =>
@@ -123,7 +130,7 @@ export class Functions {
       if (isOver) return;
       isOver = true;
       timeout.cancelled = true;
-      this.running -= 1;
+      if (name !== 'poll') this.running -= 1;
       this.#check(name, label, how);
       ended(how);
     };
@@ -178,10 +185,12 @@ export class Functions {
     const log = this.#log(instance);
     const client = simulatedClient(this.#ground, instance, table, sabotage);
     const isHot = (namespace: string, room: string) => registry.roomOwner(namespace, room)?.kind.hot === true;
+    const parts = { client, table: BUS_TABLE, clock, random: chance };
+    const outbox = new WatchedOutbox(parts, this.#ground, this.#faulted);
     const ports: Bus = {
-      store: new DynamoStore({ client, table: BUS_TABLE, clock, random: chance, isHot }),
-      wire: this.#wire(instance),
-      outbox: new DynamoOutbox({ client, table: BUS_TABLE, clock, random: chance }),
+      store: new DynamoStore({ ...parts, isHot }),
+      wire: new TransportWire(this.#wire(instance), outbox, log),
+      outbox,
       workers: { open: (work) => this.#enqueue(instance, work) },
       rows: memoryRows(),
       forwarder: { forward: async () => {} },

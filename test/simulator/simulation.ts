@@ -3,6 +3,7 @@
  * is decided by the seed, so a run that breaks a promise can be seen again.
  */
 import { setImmediate } from 'node:timers/promises';
+import { pollKey } from '../../lambdas/adapters/keys.ts';
 import { Registry } from '../../lambdas/bus/registry.ts';
 import { NAMESPACES, ROOMS, testApplications } from './app.ts';
 import { Chance, drawFaults, type Faults, NO_FAULTS } from './chance.ts';
@@ -11,6 +12,7 @@ import { checkRows } from './final-check.ts';
 import { Functions, type Sabotage } from './functions.ts';
 import { Gateway } from './gateway.ts';
 import { Ground } from './ground.ts';
+import { HttpGateway } from './http-gateway.ts';
 import { Ledger } from './ledger.ts';
 import { Scheduler } from './scheduler.ts';
 import { emit, type Stage, step } from './steps.ts';
@@ -18,6 +20,7 @@ import { ModelTable } from './table.ts';
 
 const MINUTE_MS = 60_000;
 const PROBE_MS = 30_000;
+const HOLDS_MS = [1_000, 5_000, 25_000];
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -95,8 +98,8 @@ class Simulation {
           pingIntervalMinutes: this.#intervalMinutes,
           pingTimeoutMinutes: this.#timeoutMinutes,
           trackPongs: this.#trackPongs,
-          transports: ['websocket'],
-          pollHoldMs: 5_000,
+          transports: ['websocket', 'polling'],
+          pollHoldMs: chance.pick(HOLDS_MS),
           identityMode: 'trusted',
           origins: [],
           settings: {},
@@ -104,11 +107,20 @@ class Simulation {
         sabotage: options.sabotage ?? {},
       },
       this.#gateway,
+      ledger,
     );
     this.#gateway.attach(functions);
+    const http = new HttpGateway(this.ground);
+    http.attach(functions);
+    const world = {
+      ground: this.ground,
+      gateway: this.#gateway,
+      http,
+      isOpen: (id: string) => this.#isOpen(id),
+    };
     const clients = Array.from(
       { length: 3 + chance.below(6) },
-      (_, number) => new Client(this.ground, this.#gateway, ledger, `client${number + 1}`),
+      (_, number) => new Client(world, ledger, `client${number + 1}`),
     );
     this.#stage = { ground: this.ground, ledger, functions, clients, publishes: 0 };
   }
@@ -131,6 +143,11 @@ class Simulation {
     const { isFaultless, lines, violations } = this.ground;
     const heard = this.#stage.ledger.sessions.reduce((sum, session) => sum + session.heard.length, 0);
     return { seed: this.#options.seed, violations, trace: lines, isFaultless, heard };
+  }
+
+  /** What the server has written down of a connection that polls. */
+  #isOpen(id: string): boolean {
+    return this.#table.row({ ...pollKey(id) })?.open === true;
   }
 
   /** EventBridge's schedule: once a minute, if it is not missed, late or doubled. */
@@ -156,7 +173,7 @@ class Simulation {
     this.ground.faults = NO_FAULTS;
     for (const client of this.#stage.clients) {
       client.reconnects = false;
-      if (client.connection !== undefined) client.connection.slowUntil = 0;
+      if (client.socket !== undefined) client.socket.slowUntil = 0;
     }
     const minutes = 3 * this.#intervalMinutes + this.#timeoutMinutes + 3;
     await this.ground.scheduler.run(minutes * MINUTE_MS);

@@ -202,7 +202,7 @@ function odd(stage: Stage): void {
 
 function readSlowly(stage: Stage): void {
   const { chance, faults, scheduler } = stage.ground;
-  const connection = someConnected(stage)?.connection;
+  const connection = someConnected(stage)?.socket;
   if (connection !== undefined && faults.slowConsumer > 0)
     connection.slowUntil = scheduler.now() + chance.between(500, 20_000);
 }
