@@ -3,14 +3,14 @@ import { decodePacket } from 'engine.io-parser';
 import { type Engine, type EngineEvents, WebSocketEngine } from './engine.ts';
 import type { Connection } from './gateway.ts';
 import type { Ground } from './ground.ts';
-import { type Ledger, publishIn, type Session } from './ledger.ts';
+import { type Ledger, publishIn, type Session, type Via } from './ledger.ts';
 import { PollingEngine, UPGRADE_PLANS, type World } from './polling-engine.ts';
 import type { Timer } from './scheduler.ts';
 
 /** The client's `timeout` option: from the first attempt to the open packet. */
 const CONNECT_TIMEOUT_MS = 20_000;
 /** How many connections begin with long polling. */
-const POLLING_SHARE = 0.35;
+const POLLING_SHARE = 0.45;
 
 /** Connections are recycled from their hundredth minute on. */
 const YOUNG_MS = 100 * 60_000;
@@ -187,6 +187,10 @@ export class Client {
     engine.vanish();
   }
 
+  askOddly(): void {
+    this.#engine?.askOddly();
+  }
+
   #events(isCurrent: () => boolean): EngineEvents {
     const current =
       <A extends unknown[]>(handle: (...args: A) => void) =>
@@ -291,7 +295,7 @@ export class Client {
     }
     session.connectedAt = this.#ground.scheduler.now();
     session.sid = (JSON.parse(rest) as { sid: string }).sid;
-    for (const publish of live.early.splice(0)) this.#ledger.hear(session, publish);
+    for (const publish of live.early.splice(0)) this.#ledger.hear(session, publish, this.#via);
   }
 
   /** The server ends a socket; with none left the client closes, and does not come back by itself. */
@@ -305,7 +309,7 @@ export class Client {
     const publish = publishIn(rest);
     if (publish === undefined) return;
     if (live.session.connectedAt === undefined) live.early.push(publish);
-    else this.#ledger.hear(live.session, publish);
+    else this.#ledger.hear(live.session, publish, this.#via);
   }
 
   /** Like the stock client, which forgets the callback with its first call. */
@@ -325,6 +329,12 @@ export class Client {
         `${live.session.label} got a wrong acknowledgement of ${pending.event}: ${rest}`,
       );
     pending.resolve(answer);
+  }
+
+  get #via(): Via {
+    const { id, socket } = this.#engine ?? {};
+    if (socket === undefined) return 'polling';
+    return socket.id === id ? 'websocket' : 'upgraded';
   }
 
   #alarm(ms: number, reason: string): void {

@@ -18,6 +18,8 @@ export interface Engine {
   leave(): void;
   /** Is gone without a word. */
   vanish(): void;
+  /** Breaks the rules of the transport, as no stock client does. */
+  askOddly(): void;
   /** Nothing is told to the client any more. */
   detach(): void;
 }
@@ -51,6 +53,8 @@ export class WebSocketEngine implements Engine {
   vanish(): void {
     this.#gateway.vanish(this.socket);
   }
+
+  askOddly(): void {}
 
   detach(): void {
     this.socket.peer = undefined;

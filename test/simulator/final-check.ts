@@ -70,7 +70,10 @@ function checkRow(parts: Parts, row: Row): void {
   switch (kindOf(row)) {
     case 'c': {
       const owner = linkedTo(row);
-      if (owner !== undefined) return checkLink(parts, row, owner);
+      if (owner !== undefined) {
+        checkLink(parts, row, owner);
+        return;
+      }
       const { id, open } = readConnection(row);
       if (open && !isLive(parts, id)) ground.violation(`an open connection row of ${id}, who is not there`);
       return;

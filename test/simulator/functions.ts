@@ -7,7 +7,7 @@ import { HttpRouter } from '../../lambdas/bus/http-router.ts';
 import { Lifecycle } from '../../lambdas/bus/lifecycle.ts';
 import { Messages } from '../../lambdas/bus/messages.ts';
 import { Polling } from '../../lambdas/bus/polling.ts';
-import type { OpenWork } from '../../lambdas/bus/ports.ts';
+import type { OpenWork, Outbox } from '../../lambdas/bus/ports.ts';
 import { Publisher } from '../../lambdas/bus/publisher.ts';
 import type { Registry } from '../../lambdas/bus/registry.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
@@ -63,6 +63,8 @@ const LAST_FATAL_CALL = 12;
 /** Lambda drops asynchronous work that is older (lib/functions.ts). */
 const OPEN_EVENT_AGE_MS = 60_000;
 
+const GIVEN_UP = new Set(['closing a silent connection', 'an upgrade failed, closing the connection']);
+
 export type Ended =
   | { readonly kind: 'answered'; readonly value: unknown }
   | { readonly kind: 'threw'; readonly error: unknown }
@@ -78,6 +80,7 @@ export interface ManagementApi {
 export interface Sabotage extends SdkOptions {
   readonly server?: (server: Server) => Server;
   readonly bus?: (bus: Bus) => Bus;
+  readonly outbox?: (outbox: Outbox) => Outbox;
 }
 
 export interface FunctionsOptions {
@@ -85,6 +88,8 @@ export interface FunctionsOptions {
   readonly registry: Registry;
   readonly config: BusConfig;
   readonly sabotage: Sabotage;
+  /** Told where the server cuts a connection of which it takes the client to be gone, or broken. */
+  readonly gaveUp: (connectionId: string, reason: string) => void;
 }
 
 interface Warm {
@@ -186,7 +191,8 @@ export class Functions {
     const client = simulatedClient(this.#ground, instance, table, sabotage);
     const isHot = (namespace: string, room: string) => registry.roomOwner(namespace, room)?.kind.hot === true;
     const parts = { client, table: BUS_TABLE, clock, random: chance };
-    const outbox = new WatchedOutbox(parts, this.#ground, this.#faulted);
+    const watched = new WatchedOutbox(parts, this.#ground, this.#faulted);
+    const outbox = sabotage.outbox?.(watched) ?? watched;
     const ports: Bus = {
       store: new DynamoStore({ ...parts, isHot }),
       wire: new TransportWire(this.#wire(instance), outbox, log),
@@ -288,11 +294,17 @@ export class Functions {
       (message: string, fields?: unknown): void => {
         this.#ground.trace(() => `${instance.label} ${level}: ${message} ${brief(fields)}`);
       };
+    const noting =
+      (write: ReturnType<typeof line>) =>
+      (message: string, fields?: Readonly<Record<string, unknown>>): void => {
+        write(message, fields);
+        if (GIVEN_UP.has(message)) this.#options.gaveUp(String(fields?.connectionId), message);
+      };
     const isError = line('error');
     return {
       debug: () => {},
-      info: line('info'),
-      warn: line('warn'),
+      info: noting(line('info')),
+      warn: noting(line('warn')),
       error: (message, fields) => {
         isError(message, fields);
         if (this.#ground.isFaultless)

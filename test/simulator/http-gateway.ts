@@ -32,22 +32,35 @@ export class HttpGateway {
 
   request(request: HttpRequest, answered: Answered): void {
     const { chance, faults, scheduler } = this.#ground;
-    if (chance.hits(faults.requestLost)) return this.#lose(answered);
+    if (chance.hits(faults.requestLost)) {
+      this.#lose(answered);
+      return;
+    }
     scheduler.after(chance.latency(NETWORK_MS), () => this.#arrived(request, answered));
   }
 
   #arrived(request: HttpRequest, answered: Answered): void {
     const { chance, faults, scheduler } = this.#ground;
     const back: Answered = (status, body) => {
-      if (chance.hits(faults.answerLost)) return this.#lose(answered);
+      if (chance.hits(faults.answerLost)) {
+        this.#lose(answered);
+        return;
+      }
       scheduler.after(chance.latency(NETWORK_MS), () => answered(status, body));
     };
-    if (chance.hits(faults.requestThrottled)) return back(429, '{"message":"Too Many Requests"}');
+    if (chance.hits(faults.requestThrottled)) {
+      back(429, '{"message":"Too Many Requests"}');
+      return;
+    }
     // CloudFront asks again where the answer to a GET did not reach it (developer guide, "origin response timeout").
-    if (request.method !== 'GET' || !chance.hits(faults.requestRepeated)) return this.#call(request, back);
+    if (request.method !== 'GET' || !chance.hits(faults.requestRepeated)) {
+      this.#call(request, back);
+      return;
+    }
     if (chance.hits(0.2)) {
       scheduler.after(chance.between(0, 2_000), () => this.#call(request, back));
-      return this.#call(request, () => {});
+      this.#call(request, () => {});
+      return;
     }
     this.#call(request, () => {
       this.#ground.trace(() => `front door: asks again ${JSON.stringify(request.query)}`);
@@ -67,7 +80,10 @@ export class HttpGateway {
       once(504, '{"message":"Gateway Timeout"}'),
     );
     this.#functions?.invoke('poll', this.#event(request), (how) => {
-      if (how.kind !== 'answered') return once(500, '{"message":"Internal Server Error"}');
+      if (how.kind !== 'answered') {
+        once(500, '{"message":"Internal Server Error"}');
+        return;
+      }
       const { statusCode, body } = how.value as { readonly statusCode: number; readonly body: string };
       once(statusCode, body);
     });

@@ -30,8 +30,10 @@ export interface World {
   readonly ground: Ground;
   readonly gateway: Gateway;
   readonly http: HttpGateway;
-  /** Whether the server has the connection for open. */
-  readonly isOpen: (id: string) => boolean;
+  /** Somebody speaks: a moment is near at which what is said could get lost. */
+  readonly speak: () => void;
+  /** What the server has written down of a connection that polls. */
+  readonly outbox: (id: string) => { readonly open?: unknown; readonly address?: unknown } | undefined;
 }
 
 export class PollingEngine implements Engine {
@@ -59,7 +61,10 @@ export class PollingEngine implements Engine {
     this.#events = events;
     this.#request('GET', undefined, (status, body) => {
       if (this.#isOver) return;
-      if (status === 200) return this.#opened(body);
+      if (status === 200) {
+        this.#opened(body);
+        return;
+      }
       this.#isOver = true;
       this.#expectFault(status, body);
       this.#events?.refused(status);
@@ -67,7 +72,10 @@ export class PollingEngine implements Engine {
   }
 
   send(frame: string): void {
-    if (this.socket !== undefined) return this.#world.gateway.send(this.socket, frame);
+    if (this.socket !== undefined) {
+      this.#world.gateway.send(this.socket, frame);
+      return;
+    }
     this.#queue.push(frame);
     this.#flush();
   }
@@ -92,6 +100,19 @@ export class PollingEngine implements Engine {
     if (socket !== undefined) this.#world.gateway.vanish(socket);
   }
 
+  /** Asks where it must not: while another request waits, or after the WebSocket has taken over. */
+  askOddly(): void {
+    const { ground, outbox } = this.#world;
+    if (this.id === '' || this.#isOver) return;
+    const hasTakenOver = outbox(this.id)?.address !== undefined;
+    this.#request('GET', undefined, (status) => {
+      if (hasTakenOver && status === 200)
+        ground.violation(`${this.#name} was answered a poll though a WebSocket has taken over`);
+    });
+    // What the answer holds nobody reads: the client cannot go on.
+    if (!hasTakenOver) this.#closed('asked twice');
+  }
+
   detach(): void {
     this.#events = undefined;
     if (this.socket !== undefined) this.socket.peer = undefined;
@@ -113,10 +134,16 @@ export class PollingEngine implements Engine {
     this.#request('GET', undefined, (status, body) => {
       this.#isPolling = false;
       if (this.#isOver) return;
-      if (status !== 200) return this.#fail(`a poll was answered with ${status}`, status, body);
+      if (status !== 200) {
+        this.#fail(`a poll was answered with ${status}`, status, body);
+        return;
+      }
       for (const frame of body.split(SEPARATOR)) {
         if (this.#isOver || this.#isLeaving) break;
-        if (frame === '1') return this.#closed('closed by the server');
+        if (frame === '1') {
+          this.#closed('closed by the server');
+          return;
+        }
         if (frame !== '6') this.#events?.receive(frame);
       }
       if (this.#isPausing) this.#paused();
@@ -136,7 +163,10 @@ export class PollingEngine implements Engine {
         this.#isOver = true;
         return;
       }
-      if (status !== 200) return this.#fail(`a POST was answered with ${status}`, status, body);
+      if (status !== 200) {
+        this.#fail(`a POST was answered with ${status}`, status, body);
+        return;
+      }
       if (this.#isPausing) this.#paused();
       else this.#flush();
     });
@@ -151,7 +181,8 @@ export class PollingEngine implements Engine {
   #closed(reason: string): void {
     const { chance } = this.#world.ground;
     const events = this.#events;
-    if (this.#probe !== undefined) this.#world.gateway.leave(this.#probe);
+    const socket = this.#probe ?? this.socket;
+    if (socket !== undefined) this.#world.gateway.leave(socket);
     if (!this.#isSending && chance.hits(0.5)) this.#request('POST', '1', () => {});
     this.#isOver = true;
     events?.closed(reason);
@@ -159,9 +190,9 @@ export class PollingEngine implements Engine {
 
   /** Without a fault nothing fails but the requests of a session that the server has closed. */
   #expectFault(status: number, body: string): void {
-    const { ground, isOpen } = this.#world;
+    const { ground, outbox } = this.#world;
     if (!ground.isFaultless) return;
-    if (status === 400 && body !== '' && this.id !== '' && !isOpen(this.id)) return;
+    if (status === 400 && body !== '' && this.id !== '' && outbox(this.id)?.open !== true) return;
     ground.violation(`${this.#name} was answered with ${status} ${body}`);
   }
 
@@ -226,11 +257,20 @@ export class PollingEngine implements Engine {
         if (this.#probe === own()) this.#probe = undefined;
       },
       receive: (frame) => {
-        if (carries()) return this.#events?.receive(frame);
+        if (carries()) {
+          this.#events?.receive(frame);
+          return;
+        }
         if (this.#probe !== own()) return;
-        if (frame === '3probe') return this.#pause(plan);
+        if (frame === '3probe') {
+          this.#pause(plan);
+          return;
+        }
         // API Gateway's error frame is no answer to the probe: the attempt is over.
-        if (frame.startsWith('{"message"')) return this.#cut();
+        if (frame.startsWith('{"message"')) {
+          this.#cut();
+          return;
+        }
         ground.violation(`${this.#name} got ${frame} over a WebSocket that has not taken over`);
       },
       closed: (code) => {
@@ -256,6 +296,9 @@ export class PollingEngine implements Engine {
     if (this.#isOver || this.#isLeaving || this.#isPausing) return;
     this.#isPausing = true;
     if (plan === 'cut') this.#cut();
+    const { chance, scheduler } = this.#world.ground;
+    for (let count = chance.below(4); count > 0; count -= 1)
+      scheduler.after(chance.between(0, 300), this.#world.speak);
     this.#paused();
   }
 

@@ -13,7 +13,7 @@ import { Functions, type Sabotage } from './functions.ts';
 import { Gateway } from './gateway.ts';
 import { Ground } from './ground.ts';
 import { HttpGateway } from './http-gateway.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, type Via } from './ledger.ts';
 import { Scheduler } from './scheduler.ts';
 import { emit, type Stage, step } from './steps.ts';
 import { ModelTable } from './table.ts';
@@ -39,7 +39,7 @@ export interface Report {
   readonly trace: readonly string[];
   readonly isFaultless: boolean;
   /** Events heard by clients. */
-  readonly heard: number;
+  readonly heard: Readonly<Record<Via, number>>;
 }
 
 export async function simulate(options: SimulationOptions): Promise<Report> {
@@ -105,6 +105,7 @@ class Simulation {
           settings: {},
         },
         sabotage: options.sabotage ?? {},
+        gaveUp: (id, reason) => this.#gaveUp(id, reason),
       },
       this.#gateway,
       ledger,
@@ -116,13 +117,22 @@ class Simulation {
       ground: this.ground,
       gateway: this.#gateway,
       http,
-      isOpen: (id: string) => this.#isOpen(id),
+      speak: () => this.#speak(),
+      outbox: (id: string) => this.#table.row({ ...pollKey(id) }),
     };
     const clients = Array.from(
       { length: 3 + chance.below(6) },
       (_, number) => new Client(world, ledger, `client${number + 1}`),
     );
-    this.#stage = { ground: this.ground, ledger, functions, clients, publishes: 0 };
+    this.#stage = {
+      ground: this.ground,
+      ledger,
+      functions,
+      gateway: this.#gateway,
+      http,
+      clients,
+      publishes: 0,
+    };
   }
 
   async run(): Promise<void> {
@@ -141,13 +151,22 @@ class Simulation {
 
   report(): Report {
     const { isFaultless, lines, violations } = this.ground;
-    const heard = this.#stage.ledger.sessions.reduce((sum, session) => sum + session.heard.length, 0);
+    const heard = { websocket: 0, polling: 0, upgraded: 0 };
+    for (const session of this.#stage.ledger.sessions) for (const { via } of session.heard) heard[via] += 1;
     return { seed: this.#options.seed, violations, trace: lines, isFaultless, heard };
   }
 
-  /** What the server has written down of a connection that polls. */
-  #isOpen(id: string): boolean {
-    return this.#table.row({ ...pollKey(id) })?.open === true;
+  #speak(): void {
+    const { chance } = this.ground;
+    if (this.#isTicking) emit(this.#stage, chance.hits(0.7) ? '/' : '/b', [], []);
+  }
+
+  /** Without a fault the server gives nobody up who is there. */
+  #gaveUp(id: string, reason: string): void {
+    if (!this.ground.isFaultless) return;
+    const owner = this.#gateway.connection(id)?.owner ?? id;
+    const client = this.#stage.clients.find(({ engine }) => engine?.id === owner);
+    if (client !== undefined) this.ground.violation(`${client.name} was given up: ${reason}`);
   }
 
   /** EventBridge's schedule: once a minute, if it is not missed, late or doubled. */
