@@ -57,9 +57,10 @@ export class HttpGateway {
       this.#call(request, back);
       return;
     }
-    if (chance.hits(0.2)) {
-      scheduler.after(chance.between(0, 2_000), () => this.#call(request, back));
-      this.#call(request, () => {});
+    if (chance.hits(0.4)) {
+      // Both copies arrive; the client is answered by one, and the other is under way at the same time or late.
+      scheduler.after(chance.between(0, chance.pick([2_000, 15_000])), () => this.#call(request, () => {}));
+      this.#call(request, back);
       return;
     }
     this.#call(request, () => {
