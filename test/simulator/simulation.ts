@@ -58,12 +58,6 @@ export async function simulate(options: SimulationOptions): Promise<Report> {
   }
 }
 
-/** Without any fault the stronger promises hold, so that is told by identity. */
-function faultsOf(drawn: Faults, given: Partial<Faults> | undefined): Faults {
-  if (given === undefined) return drawn;
-  return given === NO_FAULTS ? NO_FAULTS : { ...drawn, ...given };
-}
-
 class Simulation {
   readonly ground: Ground;
   readonly #options: SimulationOptions;
@@ -79,7 +73,7 @@ class Simulation {
     this.#options = options;
     const chance = new Chance(options.seed);
     const drawn = drawFaults(chance);
-    const faults = faultsOf(drawn, options.faults);
+    const faults = { ...drawn, ...options.faults };
     this.#intervalMinutes = 1 + chance.below(4);
     // With one minute a single tick that comes late already disconnects: the pings are a minute apart at best.
     this.#timeoutMinutes = 2 + chance.below(2);

@@ -207,7 +207,9 @@ function odd(stage: Stage): void {
 }
 
 function askOddly(stage: Stage): void {
-  someConnected(stage)?.askOddly();
+  const client = someConnected(stage);
+  client?.expectCut();
+  client?.askOddly();
 }
 
 /** Whoever does not know a sid gets in by no door. */

@@ -135,6 +135,7 @@ function attributes(row: Row): Record<string, object> {
     Object.entries(row).map(([name, value]) => {
       if (typeof value === 'string') return [name, { S: value }];
       if (typeof value === 'boolean') return [name, { BOOL: value }];
+      if (typeof value === 'number') return [name, { N: String(value) }];
       return [name, value instanceof Uint8Array ? { B: value } : {}];
     }),
   );
