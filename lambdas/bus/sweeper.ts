@@ -6,7 +6,7 @@ import type { Bus } from './context.ts';
 import { deliver } from './delivery.ts';
 import { dueSlots, MINUTE_MS, minuteOf, silenceLimitMs, slotOf } from './heartbeat.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { Due, SweepCursor } from './ports.ts';
+import type { Connection, Due, SweepCursor } from './ports.ts';
 
 const CONCURRENCY = 32;
 /** A quarter of API Gateway's 10,000 requests/s, because every ping brings a pong that counts too (design D4). */
@@ -142,7 +142,7 @@ export class Sweeper {
         return true;
       case 'namespace':
         // Nor may it stay where its greeting was cut off before the slot: it would never be pinged, nor its end seen.
-        return Object.keys(connection.namespaces).length === 0 || !(await this.#isPinged(due.connectionId));
+        return Object.keys(connection.namespaces).length === 0 || !(await this.#isPinged(connection));
       case 'pending': {
         const socket = await store.socket(due.socket);
         return socket?.state === 'pending' && socket.connectionId === due.connectionId;
@@ -154,9 +154,13 @@ export class Sweeper {
     }
   }
 
-  #isPinged(connectionId: string): Promise<boolean> {
+  /** By whichever of its transports: a WebSocket that has taken over has a slot of its own. */
+  async #isPinged({ id, address = id }: Connection): Promise<boolean> {
     const { config, store } = this.#bus;
-    return store.inSlot(connectionId, slotOf(connectionId, config.pingIntervalMinutes));
+    for (const each of new Set([address, id])) {
+      if (await store.inSlot(each, slotOf(each, config.pingIntervalMinutes))) return true;
+    }
+    return false;
   }
 
   async #close(connectionId: string): Promise<void> {

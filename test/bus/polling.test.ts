@@ -248,6 +248,16 @@ describe('the upgrade', () => {
     expect(at.wire.to(address)).toEqual(['3probe']);
   });
 
+  test('is not undone by the sweep that looks for connections without a namespace', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    await at.messages.handle(address, '5');
+    at.clock.advance(2 * 60_000);
+    await at.sweeper.sweep();
+    expect(at.wire.closed).toEqual([]);
+    expect(await at.store.connection(address)).toMatchObject({ open: true });
+  });
+
   test('handles a frame that overtakes it once it is done', async () => {
     const poller = await connected();
     const address = await opened(poller, 1);
