@@ -24,12 +24,11 @@ import type { Deadline } from '../../lambdas/wiring/deadline.ts';
 import type { Server } from '../../lambdas/wiring/server.ts';
 import { BUS_TABLE } from '../support/bus-table.ts';
 import { memoryRows } from '../support/memory-rows.ts';
-import type { FaultedPosts } from './gateway.ts';
 import type { Ground } from './ground.ts';
 import { type Attempt, Instance } from './instance.ts';
 import { type SdkOptions, simulatedClient } from './sdk.ts';
 import type { ModelTable } from './table.ts';
-import { WatchedOutbox } from './watched-outbox.ts';
+import { type FaultedPosts, WatchedOutbox } from './watched-outbox.ts';
 
 const HANDLERS = {
   connect: connectHandler,

@@ -3,6 +3,7 @@ import { pollingId } from '../../lambdas/bus/names.ts';
 import type { Ended, Functions, ManagementApi } from './functions.ts';
 import type { Ground } from './ground.ts';
 import type { Timer } from './scheduler.ts';
+import type { FaultedPosts } from './watched-outbox.ts';
 
 const NETWORK_MS = 15;
 /** WebSocket quotas page. */
@@ -38,12 +39,6 @@ export interface Connection {
   upstreamAt: number;
   /** Reads nothing for so long. */
   slowUntil: number;
-}
-
-/** Told of every post that did not simply arrive. */
-export interface FaultedPosts {
-  post(connectionId: string, frame: string, kind: 'lost' | 'repeated'): void;
-  close(connectionId: string): void;
 }
 
 export class Gateway implements ManagementApi {

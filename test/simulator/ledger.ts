@@ -1,6 +1,6 @@
 /** What clients asked for, what they were told and what they heard; and which of it breaks a promise. */
-import type { FaultedPosts } from './gateway.ts';
 import type { Ground } from './ground.ts';
+import type { FaultedPosts } from './watched-outbox.ts';
 
 interface Operation {
   readonly kind: 'join' | 'leave';

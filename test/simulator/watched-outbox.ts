@@ -1,7 +1,12 @@
 /** The outbox, and a word to the ledger where it fails: then a frame may be lost, or may come again. */
 import { DynamoOutbox, type DynamoOutboxOptions } from '../../lambdas/adapters/dynamo-outbox.ts';
-import type { FaultedPosts } from './gateway.ts';
 import type { Ground } from './ground.ts';
+
+/** Told of every post that did not simply arrive. */
+export interface FaultedPosts {
+  post(connectionId: string, frame: string, kind: 'lost' | 'repeated'): void;
+  close(connectionId: string): void;
+}
 
 export class WatchedOutbox extends DynamoOutbox {
   readonly #ground: Ground;
