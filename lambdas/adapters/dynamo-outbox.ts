@@ -24,6 +24,9 @@ const ELEMENT_BYTES = 8;
 /** Writes that are remembered, so that one that is sent twice is seen to be the same. */
 const MOST_TOKENS = 16;
 const TOKEN_BYTES = 6;
+/** Marks of earlier polls that are remembered, and how much of each: clients choose them. */
+const MOST_MARKS = 8;
+const MARK_CHARS = 64;
 /** A client asks again within moments of an answer; one that has not for so long has vanished. */
 const VANISHED_MS = 60_000;
 /** Engine.IO's `upgradeTimeout`. */
@@ -103,14 +106,15 @@ export class DynamoOutbox implements Outbox {
     const now = this.#clock.now();
     const row = await this.#row(pollKey(id));
     if (row === undefined) return 'unknown';
+    const { earlier, isLast: repeated, isEarlier } = markedAs(row, mark);
+    if (isEarlier) return 'late';
     if (leased(row.pollUntil, now)) return 'overlap';
-    const repeated = mark !== undefined && row.mark === mark;
     const done = repeated ? 0 : (row.answered as number);
     const doneBytes = (row.frames as string[]).slice(0, done).reduce((sum, frame) => sum + sizeOf(frame), 0);
     const removed = Array.from({ length: done }, (_, index) => `frames[${index}]`);
     const updated = await this.#update({
       Key: pollKey(id),
-      UpdateExpression: `SET poll = :lease, pollUntil = :until, asked = :now, bytes = bytes - :bytes, answered = :zero${
+      UpdateExpression: `SET poll = :lease, pollUntil = :until, asked = :now, bytes = bytes - :bytes, answered = :zero, earlier = :earlier${
         removed.length === 0 ? '' : ` REMOVE ${removed.join(', ')}`
       }`,
       // Whoever else begins or ends a request in between changes one of these.
@@ -122,6 +126,7 @@ export class DynamoOutbox implements Outbox {
         ':now': Math.max(now, (row.asked as number) + 1),
         ':bytes': doneBytes,
         ':zero': 0,
+        ':earlier': earlier,
         ':answered': row.answered,
         ':asked': row.asked,
       },
@@ -142,7 +147,7 @@ export class DynamoOutbox implements Outbox {
       ConditionExpression: 'poll = :lease',
       ExpressionAttributeValues: {
         ':count': count,
-        ':mark': mark ?? '',
+        ':mark': cut(mark ?? ''),
         ':lease': lease,
         ...(told ? { ':true': true } : {}),
       },
@@ -294,6 +299,24 @@ export class DynamoOutbox implements Outbox {
       }
     });
   }
+}
+
+/** What a poll's mark says of it, and the marks that count as earlier from now on. */
+function markedAs(
+  row: Row,
+  mark: string | undefined,
+): { readonly earlier: readonly string[]; readonly isLast: boolean; readonly isEarlier: boolean } {
+  const earlier = (row.earlier ?? []) as string[];
+  const last = typeof row.mark === 'string' && row.mark !== '' ? row.mark : undefined;
+  const isEarlier = mark !== undefined && earlier.includes(cut(mark));
+  const isLast = mark !== undefined && !isEarlier && last === cut(mark);
+  const isKnown = last === undefined || isLast || earlier.includes(last);
+  return { earlier: (isKnown ? earlier : [...earlier, last]).slice(-MOST_MARKS), isLast, isEarlier };
+}
+
+/** Its end, for a mark may begin with the time. */
+function cut(mark: string): string {
+  return mark.slice(-MARK_CHARS);
 }
 
 function sizeOf(frame: string): number {

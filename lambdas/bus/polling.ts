@@ -120,6 +120,8 @@ export class Polling {
     const deadline = clock.now() + config.pollHoldMs;
     const begun = await outbox.beginPoll(id, { lease, mark, until: deadline + LEASE_MARGIN_MS });
     if (begun === 'unknown') return refused(ENGINE_ERRORS.unknownSid);
+    // A copy that a front door made arrives late: its client has long had an answer, and reads none of this.
+    if (begun === 'late') return refused(ENGINE_ERRORS.badRequest);
     if (begun === 'overlap') return this.#overlap(id);
     if (begun.address !== undefined) return refused(ENGINE_ERRORS.badRequest);
     if (!begun.open && begun.told) return refused(ENGINE_ERRORS.unknownSid);

@@ -241,12 +241,12 @@ export interface Outbox {
   ): Promise<'appended' | 'gone' | 'full' | { readonly address: string }>;
   /**
    * A request for frames begins, alone until `until`. It acknowledges what the one before was answered, unless its mark
-   * says that it is that request again.
+   * says that it is that request again. `late`: it is a copy of one that was followed by others; nothing happened.
    */
   beginPoll(
     id: string,
     poll: { readonly lease: string; readonly mark: string | undefined; readonly until: Millis },
-  ): Promise<PollSession | 'overlap' | 'unknown'>;
+  ): Promise<PollSession | 'overlap' | 'late' | 'unknown'>;
   /** Notes the answer, durable before it is given; false where the lease ran out meanwhile. */
   endPoll(
     id: string,

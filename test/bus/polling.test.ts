@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import * as z from 'zod/mini';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
+import { pollingId } from '../../lambdas/bus/names.ts';
 import type { PollAnswer } from '../../lambdas/bus/polling.ts';
 import { connectionId, type World, world } from '../support/world.ts';
 
@@ -134,6 +135,25 @@ describe('a client that polls', () => {
     expect(await poller.frames()).toEqual(['431[{"ok":true}]']);
   });
 
+  test('loses nothing to a copy of an old request that arrives late', async () => {
+    const poller = await connected();
+    await poller.get({ t: 'first' });
+    await poller.post('420["join",{"room":"a"}]');
+    expect((await poller.get({ t: 'second' })).body).toBe('430[{"ok":true}]');
+    await poller.post('421["join",{"room":"a"}]');
+    expect((await poller.get({ t: 'first' })).statusCode).toBe(400);
+    expect(await poller.frames()).toEqual(['431[{"ok":true}]']);
+  });
+
+  test('is not closed by a late copy of an old request while it waits', async () => {
+    const poller = await connected();
+    await poller.get({ t: 'first' });
+    const session = { lease: 'waiting', mark: 'second', until: at.clock.now() + 1_000 };
+    await at.bus.outbox.beginPoll(pollingId(poller.sid), session);
+    expect((await poller.get({ t: 'first' })).statusCode).toBe(400);
+    expect(await at.store.connection(pollingId(poller.sid))).toMatchObject({ open: true });
+  });
+
   test('sends binary values with their packet and gets them as base64', async () => {
     const poller = await connected();
     await poller.post('451-["bytes",{"_placeholder":true,"num":0}]', 'bAQID');
@@ -161,14 +181,12 @@ describe('a client that polls', () => {
     const poller = await connected();
     await poller.post('453-["bytes",{"_placeholder":true,"num":0}]');
     for (const frame of requests) await poller.post(frame);
-    const { pollingId } = await import('../../lambdas/bus/names.ts');
     expect(await at.store.connection(pollingId(poller.sid))).toMatchObject({ open: false });
   });
 
   test('is closed by two requests of one kind at a time; the first is told', async () => {
     const poller = await connected();
     const session = { lease: 'another', mark: 'x', until: at.clock.now() + 1_000 };
-    const { pollingId } = await import('../../lambdas/bus/names.ts');
     await at.bus.outbox.beginPoll(pollingId(poller.sid), session);
     expect((await poller.get()).statusCode).toBe(400);
     expect(await at.store.connection(pollingId(poller.sid))).toMatchObject({ open: false });
@@ -185,7 +203,6 @@ describe('a client that polls', () => {
 
   test('hears the last words of a server that ends it, once', async () => {
     const poller = await connected();
-    const { pollingId } = await import('../../lambdas/bus/names.ts');
     await at.bus.wire.post(pollingId(poller.sid), '42["bye"]');
     await at.lifecycle.close(pollingId(poller.sid));
     expect(await poller.frames()).toEqual(['42["bye"]', '1']);
@@ -229,6 +246,16 @@ describe('the upgrade', () => {
     expect(await poller.frames()).toEqual(['430[{"ok":true}]']);
     await at.messages.handle(address, '5');
     expect(at.wire.to(address)).toEqual(['3probe']);
+  });
+
+  test('is not undone by the sweep that looks for connections without a namespace', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    await at.messages.handle(address, '5');
+    at.clock.advance(2 * 60_000);
+    await at.sweeper.sweep();
+    expect(at.wire.closed).toEqual([]);
+    expect(await at.store.connection(address)).toMatchObject({ open: true });
   });
 
   test('handles a frame that overtakes it once it is done', async () => {
@@ -294,7 +321,6 @@ describe('the upgrade', () => {
     const [ana, bea] = [await connected(), await connected()];
     for (const poller of [ana, bea]) await poller.post('42["join",{"room":"a"}]');
     const address = await opened(bea, 1);
-    const { pollingId } = await import('../../lambdas/bus/names.ts');
     const id = pollingId(bea.sid);
     const session = await at.bus.outbox.session(id);
     expect(await at.bus.outbox.upgrade(id, address, session!.appended)).toBe('upgraded');

@@ -60,6 +60,11 @@ const WORST = {
   tickLate: 0.3,
   tickTwice: 0.2,
   messageThrottled: 0.01,
+  /** Of long polling: a request that never arrives, an answer that does not, a GET that the front door repeats. */
+  requestLost: 0.02,
+  answerLost: 0.02,
+  requestRepeated: 0.1,
+  requestThrottled: 0.01,
   /** Clients that vanish do so without a word to the gateway. */
   vanished: 0.9,
   slowConsumer: 0.05,

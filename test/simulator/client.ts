@@ -1,12 +1,16 @@
-/** The stock client, as far as a server can tell: socket.io-client 4 with engine.io-client 6, WebSocket only. */
+/** The stock client, as far as a server can tell: socket.io-client 4 with engine.io-client 6, over WebSockets, long polling, or both. */
 import { decodePacket } from 'engine.io-parser';
-import type { Connection, Gateway, Peer } from './gateway.ts';
+import { type Engine, type EngineEvents, WebSocketEngine } from './engine.ts';
+import type { Connection } from './gateway.ts';
 import type { Ground } from './ground.ts';
-import { type Ledger, publishIn, type Session } from './ledger.ts';
+import { type Ledger, publishIn, type Session, type Via } from './ledger.ts';
+import { PollingEngine, UPGRADE_PLANS, type World } from './polling-engine.ts';
 import type { Timer } from './scheduler.ts';
 
 /** The client's `timeout` option: from the first attempt to the open packet. */
 const CONNECT_TIMEOUT_MS = 20_000;
+/** How many connections begin with long polling. */
+const POLLING_SHARE = 0.45;
 
 /** Connections are recycled from their hundredth minute on. */
 const YOUNG_MS = 100 * 60_000;
@@ -41,13 +45,14 @@ export class Client {
   /** Whether it comes back by itself after a drop that it did not want. */
   reconnects = true;
   readonly #ground: Ground;
-  readonly #gateway: Gateway;
+  readonly #world: World;
   readonly #ledger: Ledger;
   readonly #sockets = new Map<string, Live>();
-  #connection: Connection | undefined;
+  #engine: Engine | undefined;
   /** Has its open packet. */
   #isOpen = false;
   #expectsCut = false;
+  #begunAt = 0;
   #timer: Timer | undefined;
   #returning: Timer | undefined;
   #sessions = 0;
@@ -56,23 +61,27 @@ export class Client {
   #nextAck = 0;
   #patienceMs = 0;
 
-  constructor(ground: Ground, gateway: Gateway, ledger: Ledger, name: string) {
-    this.#ground = ground;
-    this.#gateway = gateway;
+  constructor(world: World, ledger: Ledger, name: string) {
+    this.#ground = world.ground;
+    this.#world = world;
     this.#ledger = ledger;
     this.name = name;
   }
 
   get isAway(): boolean {
-    return this.#connection === undefined;
+    return this.#engine === undefined;
   }
 
   get isOpen(): boolean {
     return this.#isOpen;
   }
 
-  get connection(): Connection | undefined {
-    return this.#connection;
+  get engine(): Engine | undefined {
+    return this.#engine;
+  }
+
+  get socket(): Connection | undefined {
+    return this.#engine?.socket;
   }
 
   /** Its sockets that have their CONNECT reply. */
@@ -92,10 +101,19 @@ export class Client {
 
   connect(): void {
     if (this.#returning !== undefined) this.#returning.cancelled = true;
-    if (this.#connection !== undefined) return;
-    const connection = this.#gateway.connect(this.#peer(() => this.#connection === connection));
-    this.#connection = connection;
-    this.#ground.trace(() => `${this.name} connects as ${connection.id}`);
+    if (this.#engine !== undefined) return;
+    const { chance } = this.#ground;
+    const events = this.#events(() => this.#engine === engine);
+    const plan = chance.hits(POLLING_SHARE) ? chance.weighted(UPGRADE_PLANS) : undefined;
+    const engine =
+      plan === undefined
+        ? new WebSocketEngine(this.#world.gateway, events)
+        : new PollingEngine(this.#world, this.name, plan, events);
+    this.#engine = engine;
+    this.#begunAt = this.#ground.scheduler.now();
+    this.#ground.trace(
+      () => `${this.name} connects${plan === undefined ? ` as ${engine.id}` : ` to poll, upgrade: ${plan}`}`,
+    );
     this.#alarm(CONNECT_TIMEOUT_MS, 'connect timeout');
   }
 
@@ -107,7 +125,7 @@ export class Client {
       const session: Session = {
         label: `${this.name}${namespace}#${this.#sessions}`,
         namespace,
-        connectionId: this.#connection?.id ?? '',
+        connectionId: this.#engine?.id ?? '',
         askedAt: this.#ground.scheduler.now(),
         operations: [],
         heard: [],
@@ -149,44 +167,47 @@ export class Client {
   }
 
   send(frame: string): void {
-    if (this.#connection === undefined) return;
+    if (this.#engine === undefined) return;
     this.#ground.trace(() => `${this.name} sends ${frame}`);
-    this.#gateway.send(this.#connection, frame);
+    this.#engine.send(frame);
   }
 
   close(): void {
-    const connection = this.#connection;
-    if (connection === undefined) return;
+    const engine = this.#engine;
+    if (engine === undefined) return;
     this.#drop('own close');
-    this.#gateway.leave(connection);
+    engine.leave();
   }
 
   /** Switched off, or out of reach. */
   vanish(): void {
-    const connection = this.#connection;
-    if (connection === undefined) return;
+    const engine = this.#engine;
+    if (engine === undefined) return;
     this.#drop('vanishes');
-    this.#gateway.vanish(connection);
+    engine.vanish();
   }
 
-  #peer(isCurrent: () => boolean): Peer {
+  askOddly(): void {
+    this.#engine?.askOddly();
+  }
+
+  #events(isCurrent: () => boolean): EngineEvents {
     const current =
       <A extends unknown[]>(handle: (...args: A) => void) =>
       (...args: A): void => {
         if (isCurrent()) handle(...args);
       };
     return {
-      opened: () => {},
       refused: current((status: number) => {
         if (this.#ground.isFaultless) this.#ground.violation(`${this.name} was refused with ${status}`);
         this.#drop(`refused with ${status}`);
         this.#comeBack();
       }),
       receive: current((frame: string) => this.#receive(frame)),
-      closed: current((code: number) => {
+      closed: current((reason: string) => {
         if (this.#ground.isFaultless && this.#behaved())
-          this.#ground.violation(`${this.name} was cut (${code}) without a fault of anybody`);
-        this.#drop(`closed with ${code}`);
+          this.#ground.violation(`${this.name} was cut (${reason}) without a fault of anybody`);
+        this.#drop(reason);
         this.#comeBack();
       }),
     };
@@ -194,7 +215,7 @@ export class Client {
 
   /** Nothing that this client did, and no age, is a reason to close its connection. */
   #behaved(): boolean {
-    const ageMs = this.#ground.scheduler.now() - (this.#connection?.connectedAt ?? 0);
+    const ageMs = this.#ground.scheduler.now() - this.#begunAt;
     return !this.#expectsCut && this.#sockets.size > 0 && ageMs < YOUNG_MS;
   }
 
@@ -274,7 +295,7 @@ export class Client {
     }
     session.connectedAt = this.#ground.scheduler.now();
     session.sid = (JSON.parse(rest) as { sid: string }).sid;
-    for (const publish of live.early.splice(0)) this.#ledger.hear(session, publish);
+    for (const publish of live.early.splice(0)) this.#ledger.hear(session, publish, this.#via);
   }
 
   /** The server ends a socket; with none left the client closes, and does not come back by itself. */
@@ -288,7 +309,7 @@ export class Client {
     const publish = publishIn(rest);
     if (publish === undefined) return;
     if (live.session.connectedAt === undefined) live.early.push(publish);
-    else this.#ledger.hear(live.session, publish);
+    else this.#ledger.hear(live.session, publish, this.#via);
   }
 
   /** Like the stock client, which forgets the callback with its first call. */
@@ -310,6 +331,12 @@ export class Client {
     pending.resolve(answer);
   }
 
+  get #via(): Via {
+    const { id, socket } = this.#engine ?? {};
+    if (socket === undefined) return 'polling';
+    return socket.id === id ? 'websocket' : 'upgraded';
+  }
+
   #alarm(ms: number, reason: string): void {
     if (this.#timer !== undefined) this.#timer.cancelled = true;
     this.#timer = this.#ground.scheduler.after(ms, () => {
@@ -319,10 +346,10 @@ export class Client {
   }
 
   #giveUp(reason: string): void {
-    const connection = this.#connection;
-    if (connection === undefined) return;
+    const engine = this.#engine;
+    if (engine === undefined) return;
     this.#drop(reason);
-    this.#gateway.leave(connection);
+    engine.leave();
     this.#comeBack();
   }
 
@@ -330,8 +357,8 @@ export class Client {
     this.#ground.trace(() => `${this.name} drops: ${reason}`);
     for (const live of [...this.#sockets.values()]) this.#endSocket(live);
     if (this.#timer !== undefined) this.#timer.cancelled = true;
-    if (this.#connection !== undefined) this.#connection.peer = undefined;
-    this.#connection = undefined;
+    this.#engine?.detach();
+    this.#engine = undefined;
     this.#isOpen = false;
     this.#expectsCut = false;
   }

@@ -1,5 +1,13 @@
 /** After the faults: whether the rows and the clients agree (design §4). */
-import { connectionKey, idBytes, memberKey, slotMemberId, socketKey } from '../../lambdas/adapters/keys.ts';
+import {
+  connectionKey,
+  idBytes,
+  isPollingId,
+  memberKey,
+  slotMemberId,
+  socketKey,
+} from '../../lambdas/adapters/keys.ts';
+import { linkedTo, readPollSession } from '../../lambdas/adapters/poll-rows.ts';
 import { expired, readConnection, readMember, readSocket } from '../../lambdas/adapters/rows.ts';
 import { slotOf } from '../../lambdas/bus/heartbeat.ts';
 import { ROOMS } from './app.ts';
@@ -61,8 +69,18 @@ function checkRow(parts: Parts, row: Row): void {
   const { ground } = parts;
   switch (kindOf(row)) {
     case 'c': {
+      const owner = linkedTo(row);
+      if (owner !== undefined) {
+        checkLink(parts, row, owner);
+        return;
+      }
       const { id, open } = readConnection(row);
       if (open && !isLive(parts, id)) ground.violation(`an open connection row of ${id}, who is not there`);
+      return;
+    }
+    case 'p': {
+      const { id, open } = readPollSession(row);
+      if (open && !isLive(parts, id)) ground.violation(`an open outbox of ${id}, who is not there`);
       return;
     }
     case 's': {
@@ -82,8 +100,27 @@ function checkRow(parts: Parts, row: Row): void {
   }
 }
 
-/** Where pongs are not written down, only the gateway can tell that a silent client is gone. */
-function isLive({ gateway, trackPongs }: Parts, connectionId: string): boolean {
+/** An attempt to take over whose end nobody was told of keeps its row until that expires; it leads nowhere. */
+function checkLink(parts: Parts, row: Row, owner: string): void {
+  const { ground, gateway, table } = parts;
+  const { id, open } = row as { readonly id: string; readonly open: boolean };
+  if (!open || gateway.connection(id)?.state === 'open') return;
+  const hasTakenOver = table.row({ ...connectionKey(owner) })?.address === id;
+  if (hasTakenOver || ground.isFaultless)
+    ground.violation(`an open row of ${id} beside ${owner}, who is not there`);
+}
+
+/**
+ * Where pongs are not written down, only the gateway can tell that a silent client is gone. One that polls is known to
+ * be gone when it stops asking.
+ */
+function isLive(parts: Parts, connectionId: string): boolean {
+  const { clients, gateway, table, trackPongs } = parts;
+  if (isPollingId(connectionId)) {
+    if (clients.some(({ engine }) => engine?.id === connectionId)) return true;
+    const address = table.row({ ...connectionKey(connectionId) })?.address;
+    return typeof address === 'string' && isLive(parts, address);
+  }
   const connection = gateway.connection(connectionId);
   return connection?.state === 'open' && (connection.peer !== undefined || !trackPongs);
 }
@@ -91,14 +128,18 @@ function isLive({ gateway, trackPongs }: Parts, connectionId: string): boolean {
 /** Every live client has its rows. */
 function checkClient(parts: Parts, client: Client): void {
   const { ground, intervalMinutes, table } = parts;
-  const id = client.connection?.id;
+  const id = client.engine?.id;
   if (id === undefined || !client.isOpen) return;
   const rows = new Map(table.rows().map((row) => [keyText(row as never), row]));
   const rowOf = (key: { readonly p: Uint8Array; readonly s: Uint8Array }) => rows.get(keyText(key));
   const missing = (what: string) => ground.violation(`${client.name} (${id}) is there, but has no ${what}`);
   if (rowOf(connectionKey(id))?.open !== true) missing('open connection row');
-  const slot = { kind: 'slot', slot: slotOf(id, intervalMinutes) } as const;
-  if (rowOf(memberKey(slot, slotMemberId(id), HOT_SHARDS)) === undefined) missing('slot row');
+  // The move of the slot row to the WebSocket may have been cut off: pings find their way from either.
+  const isPinged = [id, client.socket?.id ?? id].some((address) => {
+    const slot = { kind: 'slot', slot: slotOf(address, intervalMinutes) } as const;
+    return rowOf(memberKey(slot, slotMemberId(address), HOT_SHARDS)) !== undefined;
+  });
+  if (!isPinged) missing('slot row');
   for (const session of client.sessions) {
     const { namespace, sid = '' } = session;
     const socket = rowOf(socketKey({ namespace, id: sid }));

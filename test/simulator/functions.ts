@@ -1,5 +1,4 @@
 /** Lambda: instances on demand, one event each at a time; some die, and asynchronous work comes late or twice. */
-import { DynamoOutbox } from '../../lambdas/adapters/dynamo-outbox.ts';
 import { DynamoStore } from '../../lambdas/adapters/dynamo-store.ts';
 import { postOutcome } from '../../lambdas/adapters/post-outcome.ts';
 import type { RequestLog } from '../../lambdas/adapters/powertools-log.ts';
@@ -8,15 +7,17 @@ import { HttpRouter } from '../../lambdas/bus/http-router.ts';
 import { Lifecycle } from '../../lambdas/bus/lifecycle.ts';
 import { Messages } from '../../lambdas/bus/messages.ts';
 import { Polling } from '../../lambdas/bus/polling.ts';
-import type { OpenWork } from '../../lambdas/bus/ports.ts';
+import type { OpenWork, Outbox } from '../../lambdas/bus/ports.ts';
 import { Publisher } from '../../lambdas/bus/publisher.ts';
 import type { Registry } from '../../lambdas/bus/registry.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
+import { TransportWire } from '../../lambdas/bus/transport-wire.ts';
 import { Upgrades } from '../../lambdas/bus/upgrade.ts';
 import { connectHandler } from '../../lambdas/handlers/connect.ts';
 import { disconnectHandler } from '../../lambdas/handlers/disconnect.ts';
 import { messageHandler } from '../../lambdas/handlers/message.ts';
 import { openHandler } from '../../lambdas/handlers/open.ts';
+import { pollHandler } from '../../lambdas/handlers/poll.ts';
 import { publishHandler } from '../../lambdas/handlers/publish.ts';
 import { sweepHandler } from '../../lambdas/handlers/sweep.ts';
 import type { Deadline } from '../../lambdas/wiring/deadline.ts';
@@ -27,12 +28,14 @@ import type { Ground } from './ground.ts';
 import { type Attempt, Instance } from './instance.ts';
 import { type SdkOptions, simulatedClient } from './sdk.ts';
 import type { ModelTable } from './table.ts';
+import { type FaultedPosts, WatchedOutbox } from './watched-outbox.ts';
 
 const HANDLERS = {
   connect: connectHandler,
   disconnect: disconnectHandler,
   message: messageHandler,
   open: openHandler,
+  poll: pollHandler,
   publish: publishHandler,
   sweep: sweepHandler,
 } satisfies Record<string, (server: Server) => unknown>;
@@ -46,6 +49,7 @@ const SECONDS: Readonly<Record<FunctionName, number>> = {
   disconnect: 25,
   message: 25,
   open: 20,
+  poll: 29,
   publish: 28,
   sweep: 55,
 };
@@ -57,6 +61,8 @@ const SKEW_MS = 100;
 const LAST_FATAL_CALL = 12;
 /** Lambda drops asynchronous work that is older (lib/functions.ts). */
 const OPEN_EVENT_AGE_MS = 60_000;
+
+const GIVEN_UP = new Set(['closing a silent connection', 'an upgrade failed, closing the connection']);
 
 export type Ended =
   | { readonly kind: 'answered'; readonly value: unknown }
@@ -73,6 +79,7 @@ export interface ManagementApi {
 export interface Sabotage extends SdkOptions {
   readonly server?: (server: Server) => Server;
   readonly bus?: (bus: Bus) => Bus;
+  readonly outbox?: (outbox: Outbox) => Outbox;
 }
 
 export interface FunctionsOptions {
@@ -80,6 +87,8 @@ export interface FunctionsOptions {
   readonly registry: Registry;
   readonly config: BusConfig;
   readonly sabotage: Sabotage;
+  /** Told where the server cuts a connection of which it takes the client to be gone, or broken. */
+  readonly gaveUp: (connectionId: string, reason: string) => void;
 }
 
 interface Warm {
@@ -91,21 +100,23 @@ export class Functions {
   readonly #ground: Ground;
   readonly #options: FunctionsOptions;
   readonly #api: ManagementApi;
+  readonly #faulted: FaultedPosts;
   readonly #idle = new Map<FunctionName, Warm[]>();
   #instances = 0;
   #invocations = 0;
-  /** Events under way, or accepted and not begun. */
+  /** Events under way, or accepted and not begun; but not polls, which never end while there are clients. */
   running = 0;
 
-  constructor(ground: Ground, options: FunctionsOptions, api: ManagementApi) {
+  constructor(ground: Ground, options: FunctionsOptions, api: ManagementApi, faulted: FaultedPosts) {
     this.#ground = ground;
     this.#options = options;
     this.#api = api;
+    this.#faulted = faulted;
   }
 
   /** Runs a function with an event. @param ended is told once how that ended */
   invoke(name: FunctionName, event: unknown, ended: (how: Ended) => void = () => {}): void {
-    this.running += 1;
+    if (name !== 'poll') this.running += 1;
     const warm = this.#idle.get(name)?.pop();
     const { chance, scheduler } = this.#ground;
     scheduler.after(warm === undefined ? chance.latency(COLD_MS) : chance.latency(WARM_MS), () =>
@@ -123,7 +134,7 @@ export class Functions {
       if (isOver) return;
       isOver = true;
       timeout.cancelled = true;
-      this.running -= 1;
+      if (name !== 'poll') this.running -= 1;
       this.#check(name, label, how);
       ended(how);
     };
@@ -178,10 +189,13 @@ export class Functions {
     const log = this.#log(instance);
     const client = simulatedClient(this.#ground, instance, table, sabotage);
     const isHot = (namespace: string, room: string) => registry.roomOwner(namespace, room)?.kind.hot === true;
+    const parts = { client, table: BUS_TABLE, clock, random: chance };
+    const watched = new WatchedOutbox(parts, this.#ground, this.#faulted);
+    const outbox = sabotage.outbox?.(watched) ?? watched;
     const ports: Bus = {
-      store: new DynamoStore({ client, table: BUS_TABLE, clock, random: chance, isHot }),
-      wire: this.#wire(instance),
-      outbox: new DynamoOutbox({ client, table: BUS_TABLE, clock, random: chance }),
+      store: new DynamoStore({ ...parts, isHot }),
+      wire: new TransportWire(this.#wire(instance), outbox, log),
+      outbox,
       workers: { open: (work) => this.#enqueue(instance, work) },
       rows: memoryRows(),
       forwarder: { forward: async () => {} },
@@ -279,11 +293,17 @@ export class Functions {
       (message: string, fields?: unknown): void => {
         this.#ground.trace(() => `${instance.label} ${level}: ${message} ${brief(fields)}`);
       };
+    const noting =
+      (write: ReturnType<typeof line>) =>
+      (message: string, fields?: Readonly<Record<string, unknown>>): void => {
+        write(message, fields);
+        if (GIVEN_UP.has(message)) this.#options.gaveUp(String(fields?.connectionId), message);
+      };
     const isError = line('error');
     return {
       debug: () => {},
-      info: line('info'),
-      warn: line('warn'),
+      info: noting(line('info')),
+      warn: noting(line('warn')),
       error: (message, fields) => {
         isError(message, fields);
         if (this.#ground.isFaultless)

@@ -1,7 +1,9 @@
 /** API Gateway's WebSocket API by its rules: who may be posted to when, and how connections end. */
+import { pollingId } from '../../lambdas/bus/names.ts';
 import type { Ended, Functions, ManagementApi } from './functions.ts';
 import type { Ground } from './ground.ts';
 import type { Timer } from './scheduler.ts';
+import type { FaultedPosts } from './watched-outbox.ts';
 
 const NETWORK_MS = 15;
 /** WebSocket quotas page. */
@@ -20,7 +22,11 @@ export interface Peer {
 
 export interface Connection {
   readonly id: string;
+  /** The connection that polls and that this one is to take over, or itself: what the ledger knows it by. */
+  readonly owner: string;
   readonly connectedAt: number;
+  /** Its opening request was answered with 101. */
+  isLetIn: boolean;
   state: 'opening' | 'open' | 'closed';
   /** Undefined where the client has gone, whether the gateway knows it or not. */
   peer: Peer | undefined;
@@ -33,12 +39,6 @@ export interface Connection {
   upstreamAt: number;
   /** Reads nothing for so long. */
   slowUntil: number;
-}
-
-/** Told of every post that did not simply arrive. */
-export interface FaultedPosts {
-  post(connectionId: string, frame: string, kind: 'lost' | 'repeated'): void;
-  close(connectionId: string): void;
 }
 
 export class Gateway implements ManagementApi {
@@ -61,12 +61,16 @@ export class Gateway implements ManagementApi {
     return this.#connections.get(id);
   }
 
-  connect(peer: Peer): Connection {
+  /** @param sid of the polling connection that the WebSocket is to take over */
+  connect(peer: Peer, sid?: string): Connection {
     const { chance, scheduler } = this.#ground;
     const now = Math.floor(scheduler.now());
+    const id = `${Buffer.from(chance.bytes(11)).toString('base64url')}=`;
     const connection: Connection = {
-      id: `${Buffer.from(chance.bytes(11)).toString('base64url')}=`,
+      id,
+      owner: sid === undefined ? id : pollingId(sid),
       connectedAt: now,
+      isLetIn: false,
       state: 'opening',
       peer,
       isAbandoned: false,
@@ -79,7 +83,7 @@ export class Gateway implements ManagementApi {
     this.#connections.set(connection.id, connection);
     const event = {
       headers: { Host: 'simulated' },
-      queryStringParameters: { EIO: '4', transport: 'websocket' },
+      queryStringParameters: { EIO: '4', transport: 'websocket', ...(sid === undefined ? {} : { sid }) },
       requestContext: this.#context(connection),
     };
     this.#invoke('connect', event, (how) => this.#answered(connection, how));
@@ -139,7 +143,7 @@ export class Gateway implements ManagementApi {
     const connection = this.#connections.get(id);
     if (connection?.state !== 'open') return 410;
     if (chance.hits(faults.closeLost)) {
-      this.#faulted.close(id);
+      this.#faulted.close(connection.owner);
       return 500;
     }
     this.#end(connection, 1000);
@@ -148,7 +152,7 @@ export class Gateway implements ManagementApi {
 
   #fault(id: string, frame: string, kind: 'lost' | 'repeated', status: number): number {
     this.#ground.trace(() => `gateway: ${status} for a post to ${id}`);
-    this.#faulted.post(id, frame, kind);
+    this.#faulted.post(this.#connections.get(id)?.owner ?? id, frame, kind);
     return status;
   }
 
@@ -161,6 +165,7 @@ export class Gateway implements ManagementApi {
       return;
     }
     connection.state = 'open';
+    connection.isLetIn = true;
     connection.addressableAt = scheduler.now() + chance.float() * NOT_YET_MS;
     connection.lastActiveAt = scheduler.now();
     this.#downstream(connection, (peer) => peer.opened());

@@ -1,5 +1,5 @@
 /** What all parts of one simulated world share. */
-import { type Chance, type Faults, NO_FAULTS } from './chance.ts';
+import type { Chance, Faults } from './chance.ts';
 import type { Scheduler } from './scheduler.ts';
 
 export class Ground {
@@ -17,7 +17,7 @@ export class Ground {
     this.scheduler = scheduler;
     this.chance = chance;
     this.faults = faults;
-    this.isFaultless = faults === NO_FAULTS;
+    this.isFaultless = Object.values(faults).every((rate) => rate === 0);
     this.#lines = traced ? [] : undefined;
     this.#begun = scheduler.now();
   }

@@ -1,6 +1,6 @@
 /** What clients asked for, what they were told and what they heard; and which of it breaks a promise. */
-import type { FaultedPosts } from './gateway.ts';
 import type { Ground } from './ground.ts';
+import type { FaultedPosts } from './watched-outbox.ts';
 
 interface Operation {
   readonly kind: 'join' | 'leave';
@@ -10,6 +10,9 @@ interface Operation {
   endedAt?: number;
   ok?: boolean;
 }
+
+/** How an event came: over a WebSocket from the start, in the answer to a poll, or after the change to a WebSocket. */
+export type Via = 'websocket' | 'polling' | 'upgraded';
 
 /** A client in a namespace, on one connection. */
 export interface Session {
@@ -22,7 +25,7 @@ export interface Session {
   sid?: string;
   endedAt?: number;
   readonly operations: Operation[];
-  readonly heard: { readonly publish: number; readonly at: number }[];
+  readonly heard: { readonly publish: number; readonly at: number; readonly via: Via }[];
 }
 
 interface Publish {
@@ -101,7 +104,7 @@ export class Ledger implements FaultedPosts {
     this.#unclosed.add(connectionId);
   }
 
-  hear(session: Session, id: number): void {
+  hear(session: Session, id: number, via: Via): void {
     const publish = this.#publishes.get(id);
     const at = this.#ground.scheduler.now();
     if (publish === undefined || publish.namespace !== session.namespace) {
@@ -114,7 +117,7 @@ export class Ledger implements FaultedPosts {
     if (before > (publish.repeated.get(session.connectionId) ?? 0))
       this.#ground.violation(`${session.label} heard ${id} once more without a reason`);
     if (before === 0) this.#checkOrder(session, publish);
-    session.heard.push({ publish: id, at });
+    session.heard.push({ publish: id, at, via });
   }
 
   /** What was told one after the other is heard in that order. */

@@ -3,6 +3,7 @@
  * is decided by the seed, so a run that breaks a promise can be seen again.
  */
 import { setImmediate } from 'node:timers/promises';
+import { pollKey } from '../../lambdas/adapters/keys.ts';
 import { Registry } from '../../lambdas/bus/registry.ts';
 import { NAMESPACES, ROOMS, testApplications } from './app.ts';
 import { Chance, drawFaults, type Faults, NO_FAULTS } from './chance.ts';
@@ -11,13 +12,15 @@ import { checkRows } from './final-check.ts';
 import { Functions, type Sabotage } from './functions.ts';
 import { Gateway } from './gateway.ts';
 import { Ground } from './ground.ts';
-import { Ledger } from './ledger.ts';
+import { HttpGateway } from './http-gateway.ts';
+import { Ledger, type Via } from './ledger.ts';
 import { Scheduler } from './scheduler.ts';
 import { emit, type Stage, step } from './steps.ts';
 import { ModelTable } from './table.ts';
 
 const MINUTE_MS = 60_000;
 const PROBE_MS = 30_000;
+const HOLDS_MS = [1_000, 5_000, 25_000];
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -36,7 +39,7 @@ export interface Report {
   readonly trace: readonly string[];
   readonly isFaultless: boolean;
   /** Events heard by clients. */
-  readonly heard: number;
+  readonly heard: Readonly<Record<Via, number>>;
 }
 
 export async function simulate(options: SimulationOptions): Promise<Report> {
@@ -55,12 +58,6 @@ export async function simulate(options: SimulationOptions): Promise<Report> {
   }
 }
 
-/** Without any fault the stronger promises hold, so that is told by identity. */
-function faultsOf(drawn: Faults, given: Partial<Faults> | undefined): Faults {
-  if (given === undefined) return drawn;
-  return given === NO_FAULTS ? NO_FAULTS : { ...drawn, ...given };
-}
-
 class Simulation {
   readonly ground: Ground;
   readonly #options: SimulationOptions;
@@ -76,7 +73,7 @@ class Simulation {
     this.#options = options;
     const chance = new Chance(options.seed);
     const drawn = drawFaults(chance);
-    const faults = faultsOf(drawn, options.faults);
+    const faults = { ...drawn, ...options.faults };
     this.#intervalMinutes = 1 + chance.below(4);
     // With one minute a single tick that comes late already disconnects: the pings are a minute apart at best.
     this.#timeoutMinutes = 2 + chance.below(2);
@@ -95,22 +92,41 @@ class Simulation {
           pingIntervalMinutes: this.#intervalMinutes,
           pingTimeoutMinutes: this.#timeoutMinutes,
           trackPongs: this.#trackPongs,
-          transports: ['websocket'],
-          pollHoldMs: 5_000,
+          transports: ['websocket', 'polling'],
+          pollHoldMs: chance.pick(HOLDS_MS),
           identityMode: 'trusted',
           origins: [],
           settings: {},
         },
         sabotage: options.sabotage ?? {},
+        gaveUp: (id, reason) => this.#gaveUp(id, reason),
       },
       this.#gateway,
+      ledger,
     );
     this.#gateway.attach(functions);
+    const http = new HttpGateway(this.ground);
+    http.attach(functions);
+    const world = {
+      ground: this.ground,
+      gateway: this.#gateway,
+      http,
+      speak: () => this.#speak(),
+      outbox: (id: string) => this.#table.row({ ...pollKey(id) }),
+    };
     const clients = Array.from(
       { length: 3 + chance.below(6) },
-      (_, number) => new Client(this.ground, this.#gateway, ledger, `client${number + 1}`),
+      (_, number) => new Client(world, ledger, `client${number + 1}`),
     );
-    this.#stage = { ground: this.ground, ledger, functions, clients, publishes: 0 };
+    this.#stage = {
+      ground: this.ground,
+      ledger,
+      functions,
+      gateway: this.#gateway,
+      http,
+      clients,
+      publishes: 0,
+    };
   }
 
   async run(): Promise<void> {
@@ -129,8 +145,22 @@ class Simulation {
 
   report(): Report {
     const { isFaultless, lines, violations } = this.ground;
-    const heard = this.#stage.ledger.sessions.reduce((sum, session) => sum + session.heard.length, 0);
+    const heard = { websocket: 0, polling: 0, upgraded: 0 };
+    for (const session of this.#stage.ledger.sessions) for (const { via } of session.heard) heard[via] += 1;
     return { seed: this.#options.seed, violations, trace: lines, isFaultless, heard };
+  }
+
+  #speak(): void {
+    const { chance } = this.ground;
+    if (this.#isTicking) emit(this.#stage, chance.hits(0.7) ? '/' : '/b', [], []);
+  }
+
+  /** Without a fault the server gives nobody up who is there. */
+  #gaveUp(id: string, reason: string): void {
+    if (!this.ground.isFaultless) return;
+    const owner = this.#gateway.connection(id)?.owner ?? id;
+    const client = this.#stage.clients.find(({ engine }) => engine?.id === owner);
+    if (client !== undefined) this.ground.violation(`${client.name} was given up: ${reason}`);
   }
 
   /** EventBridge's schedule: once a minute, if it is not missed, late or doubled. */
@@ -156,7 +186,7 @@ class Simulation {
     this.ground.faults = NO_FAULTS;
     for (const client of this.#stage.clients) {
       client.reconnects = false;
-      if (client.connection !== undefined) client.connection.slowUntil = 0;
+      if (client.socket !== undefined) client.socket.slowUntil = 0;
     }
     const minutes = 3 * this.#intervalMinutes + this.#timeoutMinutes + 3;
     await this.ground.scheduler.run(minutes * MINUTE_MS);

@@ -8,7 +8,7 @@ import {
   UpdateCommand,
 } from '@aws-sdk/lib-dynamodb';
 import { describe, expect, test, vi } from 'vitest';
-import type { Store } from '../../lambdas/bus/ports.ts';
+import type { Outbox, Store } from '../../lambdas/bus/ports.ts';
 import { busTable } from '../support/bus-table.ts';
 import { NO_FAULTS } from './chance.ts';
 import type { Sabotage } from './functions.ts';
@@ -42,6 +42,19 @@ const withStore = (change: (store: Store) => Partial<Store>): Sabotage => ({
       },
     }),
   }),
+});
+
+/** A server whose outbox is another in some methods. */
+const withOutbox = (change: (outbox: Outbox) => Partial<Outbox>): Sabotage => ({
+  outbox: (outbox) => {
+    const own = change(outbox);
+    return new Proxy(outbox, {
+      get: (whole, name) => {
+        const method = own[name as keyof Outbox] ?? whole[name as keyof Outbox];
+        return (method as (...args: never[]) => unknown).bind(whole);
+      },
+    });
+  },
 });
 
 describe('the simulator sees', () => {
@@ -110,6 +123,65 @@ describe('the simulator sees', () => {
     expect(await firstViolation({ sabotage, faults: NO_FAULTS })).toMatch(/never heard/);
   });
 
+  test('a frame that is put into an outbox twice', async () => {
+    const sabotage = withOutbox((outbox) => ({
+      append: async (id, frames) => {
+        await outbox.append(id, frames);
+        return outbox.append(id, frames);
+      },
+    }));
+    expect(await firstViolation({ sabotage, faults: NO_FAULTS })).toMatch(/once more|connected twice/);
+  });
+
+  test('a poll that takes its answer for read before it is asked again', async () => {
+    const sabotage = withOutbox((outbox) => ({
+      beginPoll: (id, { lease, until }) => outbox.beginPoll(id, { lease, mark: undefined, until }),
+    }));
+    expect(await firstViolation({ sabotage, faults: { ...NO_FAULTS, requestRepeated: 0.3 } })).toMatch(
+      /never heard/,
+    );
+  });
+
+  test('a WebSocket that takes over before it has what the client had not fetched', async () => {
+    const sabotage: Sabotage = {
+      server: (server) => {
+        const { upgrades } = server;
+        const { outbox } = server.bus;
+        upgrades.complete = async (address) => {
+          const id = (await outbox.probedBy(address)) ?? '';
+          await outbox.upgrade(id, address, (await outbox.session(id))?.appended ?? 0);
+          await upgrades.settle(address);
+        };
+        return server;
+      },
+    };
+    expect(await firstViolation({ sabotage, faults: NO_FAULTS })).toMatch(/never heard/);
+  });
+
+  test('a WebSocket that takes over and leaves the heartbeat behind', async () => {
+    const sabotage: Sabotage = {
+      server: (server) => {
+        server.upgrades.settle = async () => {};
+        return server;
+      },
+    };
+    expect(await firstViolation({ sabotage, trackPongs: true, faults: NO_FAULTS })).toMatch(
+      /given up: closing a silent connection/,
+    );
+  });
+
+  test('a polling client that nobody misses', async () => {
+    const sabotage = withOutbox((outbox) => ({
+      append: async (id, frames) => {
+        const outcome = await outbox.append(id, frames);
+        return outcome === 'gone' ? 'appended' : outcome;
+      },
+    }));
+    expect(await firstViolation({ sabotage, trackPongs: false, faults: NO_FAULTS })).toMatch(
+      /who is not there/,
+    );
+  });
+
   test('a handler that throws', async () => {
     const sabotage: Sabotage = {
       server: (server) => {
@@ -129,11 +201,13 @@ describe('a seed', () => {
     expect(await tell()).toEqual(story);
   });
 
-  test('has faults or none, and something is heard in either case', async () => {
+  test('has faults or none, and something is heard over every transport in either case', async () => {
     const reports: Report[] = [];
-    for (const seed of [1, 2, 3, 7]) reports.push(await simulate({ seed, steps: 200 }));
+    for (const seed of [1, 2, 3, 4, 5, 7]) reports.push(await simulate({ seed, steps: 200 }));
     expect(new Set(reports.map(({ isFaultless }) => isFaultless))).toEqual(new Set([true, false]));
-    for (const { heard } of reports) expect(heard).toBeGreaterThan(0);
+    for (const isFaultless of [true, false])
+      for (const via of ['websocket', 'polling', 'upgraded'] as const)
+        expect(reports.some((each) => each.isFaultless === isFaultless && each.heard[via] > 0)).toBe(true);
   });
 });
 
@@ -163,6 +237,16 @@ test('the model of the table answers as the local DynamoDB does', async () => {
     expect([name, essence(outcome)]).toEqual([name, essence(expected)]);
   }
   expect(new Set(calls.map(({ name }) => name))).toEqual(new Set(Object.keys(COMMANDS)));
+  const texts = JSON.stringify(calls.map(({ input }) => input));
+  for (const expression of [
+    'list_append(',
+    'REMOVE frames[0], frames[1]',
+    ' IN (',
+    ' OR ',
+    'probe.address = ',
+    'bytes - :bytes',
+  ])
+    expect(texts).toContain(expression);
 });
 
 const COMMANDS = {
@@ -191,7 +275,14 @@ function essence(outcome: unknown): unknown {
     Item?: Record<string, Record<string, unknown>>;
   }[];
   return plain(
-    reasons.map(({ Code, Item }) => [Code, Item?.open?.BOOL, Item?.state?.S, Item?.connection?.B]),
+    reasons.map(({ Code, Item }) => [
+      Code,
+      Item?.open?.BOOL,
+      Item?.state?.S,
+      Item?.connection?.B,
+      Item?.address?.S,
+      Item?.appended?.N,
+    ]),
   );
 }
 

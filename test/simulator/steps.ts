@@ -2,7 +2,9 @@
 import { NAMESPACES, ROOMS } from './app.ts';
 import type { Client } from './client.ts';
 import type { Functions } from './functions.ts';
+import type { Gateway } from './gateway.ts';
 import type { Ground } from './ground.ts';
+import type { HttpGateway } from './http-gateway.ts';
 import { isMember, type Ledger, type Session } from './ledger.ts';
 
 /** Frames that no stock client sends, or not so: answered, ignored or the end of the connection. */
@@ -34,6 +36,8 @@ export interface Stage {
   readonly ground: Ground;
   readonly ledger: Ledger;
   readonly functions: Functions;
+  readonly gateway: Gateway;
+  readonly http: HttpGateway;
   readonly clients: readonly Client[];
   /** How many publishes there were: their ids. */
   publishes: number;
@@ -56,6 +60,8 @@ const STEPS: readonly (readonly [weight: number, step: Step])[] = [
   [3, close],
   [3, vanish],
   [3, odd],
+  [2, askOddly],
+  [1, knock],
   [1, readSlowly],
 ];
 
@@ -200,9 +206,27 @@ function odd(stage: Stage): void {
   client.send(stage.ground.chance.pick(ODD_FRAMES));
 }
 
+function askOddly(stage: Stage): void {
+  const client = someConnected(stage);
+  client?.expectCut();
+  client?.askOddly();
+}
+
+/** Whoever does not know a sid gets in by no door. */
+function knock({ ground, http, gateway }: Stage): void {
+  const sid = Buffer.from(ground.chance.bytes(15)).toString('base64url');
+  const isIn = (): void => ground.violation(`an unknown sid was let in`);
+  const method = ground.chance.pick(['GET', 'POST'] as const);
+  const query = { EIO: '4', transport: 'polling', sid };
+  http.request({ method, query, ...(method === 'POST' ? { body: '40' } : {}) }, (status) => {
+    if (status === 200) isIn();
+  });
+  gateway.connect({ opened: isIn, refused: () => {}, receive: () => {}, closed: () => {} }, sid);
+}
+
 function readSlowly(stage: Stage): void {
   const { chance, faults, scheduler } = stage.ground;
-  const connection = someConnected(stage)?.connection;
+  const connection = someConnected(stage)?.socket;
   if (connection !== undefined && faults.slowConsumer > 0)
     connection.slowUntil = scheduler.now() + chance.between(500, 20_000);
 }

@@ -31,11 +31,15 @@ export class ModelTable {
     return [...this.#partitions.values()].flatMap((partition) => [...partition.values()]);
   }
 
+  row(key: Row): Row | undefined {
+    return this.#partitions.get(text(key.p))?.get(text(key.s));
+  }
+
   /** Does at once what the command asks for. @throws what the SDK would. */
   perform(name: string, input: Record<string, unknown>): Record<string, unknown> {
     switch (name) {
       case 'Get':
-        return { Item: this.#row(input.Key as Row) };
+        return { Item: this.row(input.Key as Row) };
       case 'Put':
         this.#write('Put', input as Write);
         return {};
@@ -56,10 +60,6 @@ export class ModelTable {
     }
   }
 
-  #row(key: Row): Row | undefined {
-    return this.#partitions.get(text(key.p))?.get(text(key.s));
-  }
-
   #set(row: Row): void {
     const p = text(row.p);
     const partition = this.#partitions.get(p) ?? new Map<string, Row>();
@@ -69,7 +69,7 @@ export class ModelTable {
 
   #write(kind: string, write: Write): { readonly before: Row | undefined; readonly after: Row | undefined } {
     const key = write.Key ?? write.Item ?? {};
-    const before = this.#row(key);
+    const before = this.row(key);
     if (!isMet(write.ConditionExpression, before ?? {}, write))
       throw Object.assign(new Error('The conditional request failed'), {
         name: 'ConditionalCheckFailedException',
@@ -104,14 +104,14 @@ export class ModelTable {
   #batchGet(input: Record<string, unknown>): Record<string, Row[]> {
     const tables = Object.entries(input.RequestItems as Record<string, { readonly Keys: readonly Row[] }>);
     const rowsOf = (keys: readonly Row[]): Row[] =>
-      keys.map((key) => this.#row(key)).filter((row) => row !== undefined);
+      keys.map((key) => this.row(key)).filter((row) => row !== undefined);
     return Object.fromEntries(tables.map(([name, { Keys }]) => [name, rowsOf(Keys)]));
   }
 
   #transact(items: readonly TransactItem[]): void {
     const actions = items.map((item) => Object.entries(item)[0] as [string, Write]);
     const reasons = actions.map(([, write]) => {
-      const row = this.#row(write.Key ?? write.Item ?? {}) ?? {};
+      const row = this.row(write.Key ?? write.Item ?? {}) ?? {};
       if (isMet(write.ConditionExpression, row, write)) return { Code: 'None' };
       const wanted = write.ReturnValuesOnConditionCheckFailure === 'ALL_OLD' && Object.keys(row).length > 0;
       return { Code: 'ConditionalCheckFailed', ...(wanted ? { Item: attributes(row) } : {}) };
@@ -135,6 +135,7 @@ function attributes(row: Row): Record<string, object> {
     Object.entries(row).map(([name, value]) => {
       if (typeof value === 'string') return [name, { S: value }];
       if (typeof value === 'boolean') return [name, { BOOL: value }];
+      if (typeof value === 'number') return [name, { N: String(value) }];
       return [name, value instanceof Uint8Array ? { B: value } : {}];
     }),
   );
