@@ -47,7 +47,9 @@ export class Upgrades {
    */
   async complete(address: string): Promise<void> {
     const session = await this.#session(address);
-    if (session === undefined || !session.open) {
+    // A connection that began as a WebSocket has nothing to take over from; Engine.IO ignores the packet.
+    if (session === undefined) return;
+    if (!session.open) {
       await this.#bus.wire.close(address);
       return;
     }
