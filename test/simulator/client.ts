@@ -51,7 +51,8 @@ export class Client {
   #engine: Engine | undefined;
   /** Has its open packet. */
   #isOpen = false;
-  #expectsCut = false;
+  /** Something was done for which its connection may be closed. */
+  expectsCut = false;
   #begunAt = 0;
   #timer: Timer | undefined;
   #returning: Timer | undefined;
@@ -163,7 +164,7 @@ export class Client {
 
   /** Something was done for which its connection may be closed. */
   expectCut(): void {
-    this.#expectsCut = true;
+    this.expectsCut = true;
   }
 
   send(frame: string): void {
@@ -216,7 +217,7 @@ export class Client {
   /** Nothing that this client did, and no age, is a reason to close its connection. */
   #behaved(): boolean {
     const ageMs = this.#ground.scheduler.now() - this.#begunAt;
-    return !this.#expectsCut && this.#sockets.size > 0 && ageMs < YOUNG_MS;
+    return !this.expectsCut && this.#sockets.size > 0 && ageMs < YOUNG_MS;
   }
 
   #receive(frame: string): void {
@@ -360,7 +361,7 @@ export class Client {
     this.#engine?.detach();
     this.#engine = undefined;
     this.#isOpen = false;
-    this.#expectsCut = false;
+    this.expectsCut = false;
   }
 
   #endSocket(live: Live): void {

@@ -160,7 +160,7 @@ class Simulation {
     if (!this.ground.isFaultless) return;
     const owner = this.#gateway.connection(id)?.owner ?? id;
     const client = this.#stage.clients.find(({ engine }) => engine?.id === owner);
-    if (client !== undefined) this.ground.violation(`${client.name} was given up: ${reason}`);
+    if (client?.expectsCut === false) this.ground.violation(`${client.name} was given up: ${reason}`);
   }
 
   /** EventBridge's schedule: once a minute, if it is not missed, late or doubled. */
