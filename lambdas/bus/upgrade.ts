@@ -10,8 +10,11 @@ import type { Connection, PollSession } from './ports.ts';
 const PROBE_ANSWER = '3probe';
 /** How long each post of the switch is tried. */
 const POST_MS = 3_000;
-/** How long a frame waits for the taking over that the frame before it asked for (design D13). */
-const TAKEOVER_MS = 1_500;
+/**
+ * How long a frame waits for the taking over that the frame before it asked for (design D13): as long as Engine.IO gives an
+ * upgrade, because the instance that handles the request for it may be starting.
+ */
+const TAKEOVER_MS = 10_000;
 const TAKEOVER_STEP_MS = 50;
 
 export class Upgrades {
