@@ -39,7 +39,6 @@ const handshake: fc.Arbitrary<Handshake> = fc.record(
 export const connectionRecord: fc.Arbitrary<Connection> = fc.record(
   {
     id: fc.oneof(canonicalConnectionId, fc.string({ minLength: 1 })),
-    sid: socketId,
     open: fc.boolean(),
     connectedAt: millis,
     handshake,

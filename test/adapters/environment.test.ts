@@ -9,6 +9,8 @@ const WHOLE = {
   PING_INTERVAL_MINUTES: '4',
   PING_TIMEOUT_MINUTES: '2',
   TRACK_PONGS: 'true',
+  TRANSPORTS: 'polling,websocket',
+  POLL_HOLD_SECONDS: '5',
   SECRET_PREFIX: 'socketbus',
   IDENTITY: 'token',
   JWT_ID_CLAIM: 'sub',
@@ -33,6 +35,8 @@ describe("a function's environment", () => {
       PING_INTERVAL_MINUTES: 4,
       PING_TIMEOUT_MINUTES: 2,
       TRACK_PONGS: 'true',
+      TRANSPORTS: ['polling', 'websocket'],
+      POLL_HOLD_SECONDS: 5,
     });
   });
 
@@ -64,6 +68,9 @@ describe("a function's environment", () => {
     ['PING_INTERVAL_MINUTES', 'four'],
     ['PING_TIMEOUT_MINUTES', '9'],
     ['TRACK_PONGS', 'yes'],
+    ['TRANSPORTS', ''],
+    ['TRANSPORTS', 'polling,webtransport'],
+    ['POLL_HOLD_SECONDS', '26'],
     ['POWERTOOLS_LOG_LEVEL', 'loud'],
     ['OPEN_FUNCTION', ''],
   ])('is refused with %s=%j', (name, value) => {

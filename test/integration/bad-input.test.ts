@@ -135,12 +135,10 @@ describe('a handshake', () => {
     socket.disconnect();
   });
 
-  test.each([
-    'EIO=3&transport=websocket',
-    'transport=websocket',
-    'EIO=4',
-    'EIO=4&transport=websocket&sid=nobody',
-  ])('with the query %s gets 400', async (query) => expect(await upgradeStatus(query)).toBe(400));
+  test.each(['EIO=3&transport=websocket', 'transport=websocket', 'EIO=4&transport=websocket&sid=nobody'])(
+    'with the query %s gets 400',
+    async (query) => expect(await upgradeStatus(query)).toBe(400),
+  );
 });
 
 describe('an HTTP request', () => {
@@ -149,12 +147,18 @@ describe('an HTTP request', () => {
     return { status: response.status, body: await response.json() };
   };
 
-  test('that begins with polling gets 400 and code 0, and the log names the remedy', async () => {
-    expect(await get('EIO=4&transport=polling')).toEqual({
+  test.each(['EIO=4', 'EIO=4&transport=carrier-pigeon', 'EIO=4&transport=webtransport'])(
+    'with the query %s gets 400 and code 0',
+    async (query) => {
+      expect(await get(query)).toEqual({ status: 400, body: { code: 0, message: 'Transport unknown' } });
+    },
+  );
+
+  test('with an unknown session gets 400 and code 1', async () => {
+    expect(await get('EIO=4&transport=polling&sid=nobody')).toEqual({
       status: 400,
-      body: { code: 0, message: 'Transport unknown' },
+      body: { code: 1, message: 'Session ID unknown' },
     });
-    await expect.poll(() => bus.logs.some((line) => line.includes("transports: ['websocket']"))).toBe(true);
   });
 
   test('of another protocol version gets 400 and code 5', async () => {
