@@ -69,7 +69,6 @@ describe("a function's environment", () => {
     ['PING_TIMEOUT_MINUTES', '9'],
     ['TRACK_PONGS', 'yes'],
     ['TRANSPORTS', ''],
-    ['TRANSPORTS', 'polling,webtransport'],
     ['POLL_HOLD_SECONDS', '26'],
     ['POWERTOOLS_LOG_LEVEL', 'loud'],
     ['OPEN_FUNCTION', ''],
