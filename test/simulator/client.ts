@@ -341,7 +341,9 @@ export class Client {
   #alarm(ms: number, reason: string): void {
     if (this.#timer !== undefined) this.#timer.cancelled = true;
     this.#timer = this.#ground.scheduler.after(ms, () => {
-      if (this.#ground.isFaultless) this.#ground.violation(`${this.name}: ${reason} without a fault`);
+      // Closed for what it did while it changes over, a client that neither polls nor writes learns it by silence.
+      if (this.#ground.isFaultless && !this.expectsCut)
+        this.#ground.violation(`${this.name}: ${reason} without a fault`);
       this.#giveUp(reason);
     });
   }
