@@ -165,6 +165,7 @@ export class Client {
   /** Something was done for which its connection may be closed. */
   expectCut(): void {
     this.expectsCut = true;
+    for (const { session } of this.#sockets.values()) session.expectsCut = true;
   }
 
   send(frame: string): void {

@@ -25,6 +25,8 @@ export interface Session {
   sid?: string;
   endedAt?: number;
   readonly operations: Operation[];
+  /** Something was done for which its connection may be closed. */
+  expectsCut?: boolean;
   readonly heard: { readonly publish: number; readonly at: number; readonly via: Via }[];
 }
 
@@ -147,7 +149,9 @@ export class Ledger implements FaultedPosts {
   #isExcused(session: Session, publish: Publish, endedAt: number): boolean {
     const { connectionId } = session;
     if (publish.lost.has(connectionId) && this.#unclosed.has(connectionId)) return true;
-    const patience = this.#ground.isFaultless ? NOTICE_MS : this.#patienceMs + NOTICE_MS;
+    // Closed while it changes over, a client learns it by its ping timeout.
+    const isPrompt = this.#ground.isFaultless && session.expectsCut !== true;
+    const patience = isPrompt ? NOTICE_MS : this.#patienceMs + NOTICE_MS;
     return (session.endedAt ?? Number.POSITIVE_INFINITY) <= endedAt + patience;
   }
 }
