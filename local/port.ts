@@ -10,6 +10,8 @@ export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Bu
 
 /** Loopback only: the service endpoints ask nobody who they are. */
 const HOST = '127.0.0.1';
+/** Connections that may wait to be accepted; of a thousand that come at once Node's 511 would lose some. */
+const BACKLOG = 4_096;
 /** A frozen instance cannot see that its connection was closed, so connections to us outlive every freeze. */
 const KEEP_ALIVE_MS = 24 * 60 * 60_000;
 
@@ -53,7 +55,7 @@ export class Port {
       this.#server.once('error', (error: NodeJS.ErrnoException) =>
         reject(error.code === 'EADDRINUSE' ? new PortInUseError(port) : error),
       );
-      this.#server.listen(port, HOST, () => {
+      this.#server.listen({ port, host: HOST, backlog: BACKLOG }, () => {
         this.#number = (this.#server.address() as AddressInfo).port;
         resolve();
       });

@@ -29,8 +29,6 @@ const MOST_MARKS = 8;
 const MARK_CHARS = 64;
 /** A client asks again within moments of an answer; one that has not for so long has vanished. */
 const VANISHED_MS = 60_000;
-/** Engine.IO's `upgradeTimeout`. */
-export const PROBE_MS = 10_000;
 
 type TransactItem = NonNullable<TransactWriteCommandInput['TransactItems']>[number];
 type Update = Omit<UpdateCommandInput, 'TableName'>;
@@ -200,7 +198,7 @@ export class DynamoOutbox implements Outbox {
     return updated === 'refused' ? undefined : readPollSession(updated);
   }
 
-  async beginProbe(id: string, probe: Probe): Promise<'probing' | 'unknown' | 'taken'> {
+  async beginProbe(id: string, probe: Probe, over: number): Promise<'probing' | 'unknown' | 'taken'> {
     const refused = await this.#transactOr([
       { Put: { TableName: this.#table, Item: linkRow(id, probe) } },
       {
@@ -211,7 +209,7 @@ export class DynamoOutbox implements Outbox {
           ConditionExpression:
             '#open = :true AND attribute_not_exists(address) AND (attribute_not_exists(probe) OR probe.#at < :over)',
           ExpressionAttributeNames: { '#open': 'open', '#at': 'at' },
-          ExpressionAttributeValues: { ':probe': probe, ':true': true, ':over': probe.at - PROBE_MS },
+          ExpressionAttributeValues: { ':probe': probe, ':true': true, ':over': over },
           ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
         },
       },

@@ -18,16 +18,21 @@ import type { Lifecycle } from './lifecycle.ts';
 import type { Messages } from './messages.ts';
 import { newId, pollingId } from './names.ts';
 import type { PollSession } from './ports.ts';
+import { PROBE_MS } from './upgrade.ts';
 
 const CLOSE_FRAME = '1';
 const NOOP_FRAME = '6';
 /** A request that waits looks again after pauses that double from the first to the last; ms. */
 const FIRST_LOOK_MS = 50;
 const LAST_LOOK_MS = 500;
-/** While a WebSocket tries to take over, nobody waits: the client pauses polling once a request is answered. */
-const PROBED_HOLD_MS = 100;
-/** Engine.IO's `upgradeTimeout`. */
-const PROBE_MS = 10_000;
+/**
+ * While a WebSocket tries to take over, nobody waits long: the client pauses polling once a request is answered. One
+ * that has been trying for a while may never get there, and its client asks again after every answer: a sixtieth of
+ * that time, between these; ms.
+ */
+const FIRST_PROBED_HOLD_MS = 100;
+const LAST_PROBED_HOLD_MS = 250;
+const PROBED_HOLD_SHARE = 1 / 60;
 /** How much longer than its work a request is taken to be under way, for an instance that was lost. */
 const LEASE_MARGIN_MS = 2_000;
 /** The longest an HTTP API waits for an answer is 30 s. */
@@ -138,12 +143,15 @@ export class Polling {
   /** Until there is something to say or the time is up. */
   async #wait(begun: PollSession, deadline: number): Promise<PollSession | undefined> {
     const { clock, outbox } = this.#bus;
-    const soon = clock.now() + PROBED_HOLD_MS;
+    const began = clock.now();
     let session: PollSession | undefined = begun;
     for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LAST_LOOK_MS)) {
       if (session === undefined || !session.open || session.frames.length > 0) return session;
       if (session.probe !== undefined) await this.#endLateProbe(session);
-      const until = session.probe === undefined ? deadline : Math.min(deadline, soon);
+      const until =
+        session.probe === undefined
+          ? deadline
+          : Math.min(deadline, began + probedHold(began - session.probe.at));
       const left = until - clock.now();
       if (left <= 0) return session;
       await clock.sleep(Math.min(pause, left));
@@ -199,6 +207,11 @@ export class Polling {
     await this.#lifecycle.close(id);
     return text(400, '', 'text/plain; charset=UTF-8');
   }
+}
+
+/** @param age of the attempt; ms */
+function probedHold(age: number): number {
+  return Math.min(LAST_PROBED_HOLD_MS, Math.max(FIRST_PROBED_HOLD_MS, age * PROBED_HOLD_SHARE));
 }
 
 function bodyFault({ headers, body }: PollRequest): PollAnswer | undefined {

@@ -7,12 +7,17 @@ import type { Lifecycle } from './lifecycle.ts';
 import { pollingId } from './names.ts';
 import type { Connection, PollSession } from './ports.ts';
 
+/**
+ * How long a WebSocket may try. Engine.IO gives it 10 s (`upgradeTimeout`), on one machine; where many come at once its
+ * three steps stand in three queues, and a client whose attempt was ended does not try again.
+ */
+export const PROBE_MS = 60_000;
 const PROBE_ANSWER = '3probe';
 /** How long each post of the switch is tried. */
 const POST_MS = 3_000;
 /**
- * How long a frame waits for the taking over that the frame before it asked for (design D13): as long as Engine.IO gives an
- * upgrade, because the instance that handles the request for it may be starting.
+ * How long a frame waits for the taking over that the frame before it asked for (design D13): long, because the
+ * instance that handles the request for it may be starting.
  */
 const TAKEOVER_MS = 10_000;
 const TAKEOVER_STEP_MS = 50;
@@ -29,7 +34,8 @@ export class Upgrades {
   /** `$connect` with a sid: the WebSocket may try to take over. It is not greeted, its client speaks first. */
   async begin(address: string, sid: string): Promise<EngineError | undefined> {
     const { clock, outbox } = this.#bus;
-    const outcome = await outbox.beginProbe(pollingId(sid), { address, at: clock.now() });
+    const at = clock.now();
+    const outcome = await outbox.beginProbe(pollingId(sid), { address, at }, at - PROBE_MS);
     if (outcome === 'probing') return undefined;
     return outcome === 'taken' ? ENGINE_ERRORS.badRequest : ENGINE_ERRORS.unknownSid;
   }
