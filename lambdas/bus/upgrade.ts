@@ -85,8 +85,8 @@ export class Upgrades {
 
   /**
    * The connection of a WebSocket whose taking over is under way: its client sends frames as soon as it has asked for
-   * it. Undefined where there is none; where it does not come in time the connection is closed, for its client polls no
-   * more.
+   * it. Undefined where there is none; where it does not come, or not in time, the connection is closed, for its client
+   * polls no more.
    */
   async awaited(address: string): Promise<Connection | undefined> {
     const { clock, outbox, store } = this.#bus;
@@ -94,8 +94,10 @@ export class Upgrades {
     if (id === undefined) return undefined;
     for (const deadline = clock.now() + TAKEOVER_MS; clock.now() < deadline; ) {
       await clock.sleep(TAKEOVER_STEP_MS);
-      const connection = await store.connection(address);
-      if (connection !== undefined) return connection;
+      const session = await outbox.session(id);
+      if (session?.open !== true) return undefined;
+      if (session.address === address) return store.connection(address);
+      if (session.probe?.address !== address) break;
     }
     await this.#lifecycle.close(id);
     return undefined;
