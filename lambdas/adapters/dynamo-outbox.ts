@@ -1,18 +1,10 @@
 /** The outbox on DynamoDB: one row per client that polls, which holds what it has not acknowledged. */
-import {
-  type DynamoDBDocumentClient,
-  GetCommand,
-  TransactWriteCommand,
-  type TransactWriteCommandInput,
-  UpdateCommand,
-  type UpdateCommandInput,
-} from '@aws-sdk/lib-dynamodb';
 import { UnavailableError } from '../bus/errors.ts';
 import type { Clock, Outbox, PollSession, Probe, Random } from '../bus/ports.ts';
 import { connectionKey, pollKey } from './keys.ts';
-import { errorName, Patience, type Reasons, refusalOf } from './patience.ts';
 import { endedProbe, linkedTo, linkRow, readPollSession } from './poll-rows.ts';
-import { closedEnd, expired, type Row } from './rows.ts';
+import { closedEnd, type Row } from './rows.ts';
+import { TableCalls, type TableCallsOptions } from './table-calls.ts';
 
 /**
  * An item may have 400 KB (DynamoDB quotas page). What the client has sent of a packet that is not whole has up to 32;
@@ -30,42 +22,30 @@ const MARK_CHARS = 64;
 /** A client asks again within moments of an answer; one that has not for so long has vanished. */
 const VANISHED_MS = 60_000;
 
-type TransactItem = NonNullable<TransactWriteCommandInput['TransactItems']>[number];
-type Update = Omit<UpdateCommandInput, 'TableName'>;
-
-export interface DynamoOutboxOptions {
-  readonly client: DynamoDBDocumentClient;
-  readonly table: string;
-  readonly clock: Clock;
-  readonly random: Random;
-}
-
 export class DynamoOutbox implements Outbox {
-  readonly #client: DynamoDBDocumentClient;
+  readonly #calls: TableCalls;
   readonly #table: string;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #patience: Patience;
 
-  constructor({ client, table, clock, random }: DynamoOutboxOptions) {
-    this.#client = client;
-    this.#table = table;
-    this.#clock = clock;
-    this.#random = random;
-    this.#patience = new Patience(clock, random);
+  constructor(options: TableCallsOptions) {
+    this.#calls = new TableCalls(options);
+    this.#table = options.table;
+    this.#clock = options.clock;
+    this.#random = options.random;
   }
 
   async session(id: string): Promise<PollSession | undefined> {
-    const row = await this.#row(pollKey(id));
+    const row = await this.#calls.get(pollKey(id));
     return row === undefined ? undefined : readPollSession(row);
   }
 
   async append(id: string, frames: readonly string[]): ReturnType<Outbox['append']> {
     const bytes = frames.reduce((sum, frame) => sum + sizeOf(frame), 0);
     const token = Buffer.from(this.#random.bytes(TOKEN_BYTES)).toString('base64url');
-    const pause = this.#patience.pauses();
+    const pause = this.#calls.pauses();
     for (;;) {
-      const row = await this.#row(pollKey(id));
+      const row = await this.#calls.get(pollKey(id));
       if (row === undefined || row.open !== true) return 'gone';
       // An update whose answer was lost is sent again by the SDK, and then meets its own effect.
       if ((row.tokens as string[]).includes(token)) return 'appended';
@@ -79,7 +59,7 @@ export class DynamoOutbox implements Outbox {
 
   /** False where somebody else was quicker. */
   async #appendTo(row: Row, frames: readonly string[], bytes: number, token: string): Promise<boolean> {
-    const outcome = await this.#update({
+    const outcome = await this.#calls.update({
       Key: pollKey(row.id as string),
       UpdateExpression:
         'SET frames = list_append(frames, :frames), bytes = bytes + :bytes, appended = :after, tokens = :tokens',
@@ -94,7 +74,7 @@ export class DynamoOutbox implements Outbox {
         ':true': true,
       },
     });
-    return outcome !== 'refused';
+    return outcome !== undefined;
   }
 
   async beginPoll(
@@ -102,7 +82,7 @@ export class DynamoOutbox implements Outbox {
     { lease, mark, until }: Parameters<Outbox['beginPoll']>[1],
   ): ReturnType<Outbox['beginPoll']> {
     const now = this.#clock.now();
-    const row = await this.#row(pollKey(id));
+    const row = await this.#calls.get(pollKey(id));
     if (row === undefined) return 'unknown';
     const { earlier, isLast: repeated, isEarlier } = markedAs(row, mark);
     if (isEarlier) return 'late';
@@ -110,7 +90,7 @@ export class DynamoOutbox implements Outbox {
     const done = repeated ? 0 : (row.answered as number);
     const doneBytes = (row.frames as string[]).slice(0, done).reduce((sum, frame) => sum + sizeOf(frame), 0);
     const removed = Array.from({ length: done }, (_, index) => `frames[${index}]`);
-    const updated = await this.#update({
+    const updated = await this.#calls.update({
       Key: pollKey(id),
       UpdateExpression: `SET poll = :lease, pollUntil = :until, asked = :now, bytes = bytes - :bytes, answered = :zero, earlier = :earlier${
         removed.length === 0 ? '' : ` REMOVE ${removed.join(', ')}`
@@ -130,8 +110,8 @@ export class DynamoOutbox implements Outbox {
       },
       ReturnValues: 'ALL_NEW',
     });
-    if (updated !== 'refused') return readPollSession(updated);
-    const met = await this.#row(pollKey(id));
+    if (updated !== undefined) return readPollSession(updated);
+    const met = await this.#calls.get(pollKey(id));
     return met?.poll === lease ? readPollSession(met) : 'overlap';
   }
 
@@ -139,7 +119,7 @@ export class DynamoOutbox implements Outbox {
     id: string,
     { lease, mark, count, told }: Parameters<Outbox['endPoll']>[1],
   ): Promise<boolean> {
-    const outcome = await this.#update({
+    const outcome = await this.#calls.update({
       Key: pollKey(id),
       UpdateExpression: `SET answered = :count, mark = :mark, ended = :lease${told ? ', told = :true' : ''} REMOVE poll, pollUntil`,
       ConditionExpression: 'poll = :lease',
@@ -150,8 +130,8 @@ export class DynamoOutbox implements Outbox {
         ...(told ? { ':true': true } : {}),
       },
     });
-    if (outcome !== 'refused') return true;
-    const met = await this.#row(pollKey(id));
+    if (outcome !== undefined) return true;
+    const met = await this.#calls.get(pollKey(id));
     return met?.poll === undefined && met?.ended === lease;
   }
 
@@ -159,22 +139,22 @@ export class DynamoOutbox implements Outbox {
     id: string,
     { lease, until }: Parameters<Outbox['beginSend']>[1],
   ): ReturnType<Outbox['beginSend']> {
-    const updated = await this.#update({
+    const updated = await this.#calls.update({
       Key: pollKey(id),
       UpdateExpression: 'SET send = :lease, sendUntil = :until',
       ConditionExpression: 'attribute_exists(p) AND (attribute_not_exists(sendUntil) OR sendUntil <= :now)',
       ExpressionAttributeValues: { ':lease': lease, ':until': until, ':now': this.#clock.now() },
       ReturnValues: 'ALL_NEW',
     });
-    if (updated !== 'refused') return readPollSession(updated);
-    const met = await this.#row(pollKey(id));
+    if (updated !== undefined) return readPollSession(updated);
+    const met = await this.#calls.get(pollKey(id));
     if (met === undefined) return 'unknown';
     return met.send === lease ? readPollSession(met) : 'overlap';
   }
 
   async endSend(id: string, lease: string, partial: readonly string[]): Promise<void> {
     const keeps = partial.length > 0;
-    await this.#update({
+    await this.#calls.update({
       Key: pollKey(id),
       UpdateExpression: keeps ? 'SET part = :part REMOVE send, sendUntil' : 'REMOVE send, sendUntil, part',
       ConditionExpression: 'send = :lease',
@@ -183,7 +163,7 @@ export class DynamoOutbox implements Outbox {
   }
 
   async close(id: string, told = false): Promise<PollSession | undefined> {
-    const updated = await this.#update({
+    const updated = await this.#calls.update({
       Key: pollKey(id),
       UpdateExpression: `SET #open = :false, t = :t${told ? ', told = :true' : ''}`,
       ConditionExpression: 'attribute_exists(p)',
@@ -195,11 +175,11 @@ export class DynamoOutbox implements Outbox {
       },
       ReturnValues: 'ALL_NEW',
     });
-    return updated === 'refused' ? undefined : readPollSession(updated);
+    return updated === undefined ? undefined : readPollSession(updated);
   }
 
   async beginProbe(id: string, probe: Probe, over: number): Promise<'probing' | 'unknown' | 'taken'> {
-    const refused = await this.#transactOr([
+    const refused = await this.#calls.transactOr([
       { Put: { TableName: this.#table, Item: linkRow(id, probe) } },
       {
         Update: {
@@ -219,16 +199,16 @@ export class DynamoOutbox implements Outbox {
   }
 
   async endProbe(id: string, address: string): Promise<void> {
-    await this.#update(endedProbe(id, address));
+    await this.#calls.update(endedProbe(id, address));
   }
 
   async probedBy(address: string): Promise<string | undefined> {
-    const row = await this.#row(connectionKey(address));
+    const row = await this.#calls.get(connectionKey(address));
     return row === undefined ? undefined : linkedTo(row);
   }
 
   async upgrade(id: string, address: string, appended: number): Promise<'upgraded' | 'more' | 'closed'> {
-    const refused = await this.#transactOr([
+    const refused = await this.#calls.transactOr([
       {
         Update: {
           TableName: this.#table,
@@ -264,38 +244,6 @@ export class DynamoOutbox implements Outbox {
     if (connection?.Code === 'ConditionalCheckFailed') return 'closed';
     const { open, address: taken, appended: now } = poll?.Item ?? {};
     return open?.BOOL === true && taken === undefined && Number(now?.N) > appended ? 'more' : 'closed';
-  }
-
-  async #row(key: ReturnType<typeof pollKey>): Promise<Row | undefined> {
-    const { Item } = await this.#client.send(
-      new GetCommand({ TableName: this.#table, Key: key, ConsistentRead: true }),
-    );
-    return Item === undefined || expired(Item, this.#clock.now()) ? undefined : Item;
-  }
-
-  #update(input: Update): Promise<Row | 'refused'> {
-    return this.#patience.call(async () => {
-      try {
-        const { Attributes } = await this.#client.send(
-          new UpdateCommand({ TableName: this.#table, ...input }),
-        );
-        return Attributes ?? {};
-      } catch (error) {
-        if (errorName(error) === 'ConditionalCheckFailedException') return 'refused';
-        throw error;
-      }
-    });
-  }
-
-  #transactOr(items: TransactItem[]): Promise<Reasons | undefined> {
-    return this.#patience.call(async () => {
-      try {
-        await this.#client.send(new TransactWriteCommand({ TransactItems: items }));
-        return undefined;
-      } catch (error) {
-        return refusalOf(error);
-      }
-    });
   }
 }
 

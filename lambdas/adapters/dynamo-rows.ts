@@ -9,6 +9,8 @@ import {
 } from '@aws-sdk/lib-dynamodb';
 import pMap from 'p-map';
 import type { Clock, Json, RowQuery, Rows, StoredRow } from '../bus/ports.ts';
+import { errorName } from './patience.ts';
+import { expired } from './rows.ts';
 
 const VERSION = 1;
 /** Deletes in flight at once. */
@@ -42,7 +44,7 @@ export class DynamoRows implements Rows {
       );
       return true;
     } catch (error) {
-      if (error instanceof Error && error.name === 'ConditionalCheckFailedException') return false;
+      if (errorName(error) === 'ConditionalCheckFailedException') return false;
       throw error;
     }
   }
@@ -51,7 +53,7 @@ export class DynamoRows implements Rows {
     const { Item } = await this.#client.send(
       new GetCommand({ TableName: this.#table, Key: { p: partition, s: sort }, ConsistentRead: true }),
     );
-    return Item === undefined || this.#expired(Item) ? undefined : storedValue(Item);
+    return Item === undefined || expired(Item, this.#clock.now()) ? undefined : storedValue(Item);
   }
 
   async query(partition: string, query: RowQuery): Promise<StoredRow[]> {
@@ -66,7 +68,7 @@ export class DynamoRows implements Rows {
         }),
       );
       for (const item of page.Items ?? []) {
-        if (!this.#expired(item)) rows.push({ sort: String(item.s), value: storedValue(item) });
+        if (!expired(item, this.#clock.now())) rows.push({ sort: String(item.s), value: storedValue(item) });
       }
       start = page.LastEvaluatedKey;
     } while (start !== undefined && rows.length < query.limit);
@@ -85,7 +87,7 @@ export class DynamoRows implements Rows {
     const { Attributes } = await this.#client.send(
       new DeleteCommand({ TableName: this.#table, Key: { p: partition, s: sort }, ReturnValues: 'ALL_OLD' }),
     );
-    return Attributes !== undefined && !this.#expired(Attributes);
+    return Attributes !== undefined && !expired(Attributes, this.#clock.now());
   }
 
   #range(partition: string, { after, descending = false }: RowQuery): QueryCommandInput {
@@ -97,10 +99,6 @@ export class DynamoRows implements Rows {
         after === undefined ? 'p = :p' : `p = :p AND s ${descending ? '<' : '>'} :after`,
       ExpressionAttributeValues: { ':p': partition, ...(after === undefined ? {} : { ':after': after }) },
     };
-  }
-
-  #expired(item: Record<string, unknown>): boolean {
-    return typeof item.t === 'number' && item.t * 1_000 <= this.#clock.now();
   }
 }
 

@@ -1,17 +1,4 @@
 /** The store on DynamoDB. Each method is one call unless its contract says otherwise. */
-import {
-  BatchGetCommand,
-  DeleteCommand,
-  type DynamoDBDocumentClient,
-  GetCommand,
-  PutCommand,
-  QueryCommand,
-  type QueryCommandInput,
-  TransactWriteCommand,
-  type TransactWriteCommandInput,
-  UpdateCommand,
-  type UpdateCommandInput,
-} from '@aws-sdk/lib-dynamodb';
 import pMap from 'p-map';
 import { UnavailableError } from '../bus/errors.ts';
 import type {
@@ -48,14 +35,13 @@ import {
   slotMemberId,
   socketKey,
 } from './keys.ts';
-import { errorName, Patience, type Reasons, refusalOf } from './patience.ts';
+import type { Reasons } from './patience.ts';
 import { endedProbe, linkedTo, openPollRow } from './poll-rows.ts';
 import {
   closedEnd,
   connectionRow,
   directoryRow,
   dueRow,
-  expired,
   membershipRow,
   ROW_VERSION,
   type Row,
@@ -66,11 +52,11 @@ import {
   readSocket,
   socketRow,
 } from './rows.ts';
+import { TableCalls, type TableCallsOptions, type TransactItem } from './table-calls.ts';
 
 /** A socket row holds its room list, and a close removes one row per room: the list is bounded (design D5). */
 export const MAX_ROOMS_PER_SOCKET = 90;
-/** BatchGetItem takes 100 keys (DynamoDB quotas page). */
-const BATCH_GET = 100;
+/** Membership rows that are written at once. */
 const CONCURRENCY = 16;
 /** Enough to tell the few apart that open one socket at the same time. */
 const OPENER_BYTES = 6;
@@ -78,33 +64,25 @@ const OPENER_BYTES = 6;
 const NOTE_MS = 10 * 60_000;
 const MOST_NOTES = 10_000;
 
-type TransactItem = NonNullable<TransactWriteCommandInput['TransactItems']>[number];
-
-export interface DynamoStoreOptions {
-  readonly client: DynamoDBDocumentClient;
-  readonly table: string;
-  readonly clock: Clock;
-  readonly random: Random;
+export interface DynamoStoreOptions extends TableCallsOptions {
   /** Whether a room's memberships are spread over shards. */
   readonly isHot: (namespace: string, room: string) => boolean;
 }
 
 export class DynamoStore implements Store {
-  readonly #client: DynamoDBDocumentClient;
+  readonly #calls: TableCalls;
   readonly #table: string;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #patience: Patience;
   readonly #isHot: DynamoStoreOptions['isHot'];
   /** Namespace and room → when this instance noted it. */
   readonly #noted = new Map<string, number>();
 
   constructor(options: DynamoStoreOptions) {
-    this.#client = options.client;
+    this.#calls = new TableCalls(options);
     this.#table = options.table;
     this.#clock = options.clock;
     this.#random = options.random;
-    this.#patience = new Patience(options.clock, options.random);
     this.#isHot = options.isHot;
   }
 
@@ -117,7 +95,7 @@ export class DynamoStore implements Store {
   }
 
   async connection(id: string): Promise<Connection | undefined> {
-    const row = await this.#get(connectionKey(id));
+    const row = await this.#calls.get(connectionKey(id));
     if (row === undefined) return undefined;
     const owner = linkedTo(row);
     if (owner === undefined) return readConnection(row);
@@ -128,7 +106,7 @@ export class DynamoStore implements Store {
   async joinSlot(connectionId: string, slot: number, connectedAt: number, seen: number): Promise<boolean> {
     const group: Group = { kind: 'slot', slot };
     const key = memberKey(group, slotMemberId(connectionId), this.shards(group));
-    const refused = await this.#transactOr([
+    const refused = await this.#calls.transactOr([
       {
         ConditionCheck: {
           TableName: this.#table,
@@ -143,19 +121,21 @@ export class DynamoStore implements Store {
     return refused === undefined;
   }
 
-  touchSlot(connectionId: string, slot: number, seen: number): Promise<boolean> {
+  async touchSlot(connectionId: string, slot: number, seen: number): Promise<boolean> {
     const group: Group = { kind: 'slot', slot };
-    return this.#update({
+    const row = await this.#calls.update({
       Key: memberKey(group, slotMemberId(connectionId), this.shards(group)),
       UpdateExpression: 'SET seen = :seen',
       ConditionExpression: 'attribute_exists(p)',
       ExpressionAttributeValues: { ':seen': seen },
-    }).then((outcome) => outcome !== undefined);
+    });
+    return row !== undefined;
   }
 
   async inSlot(connectionId: string, slot: number): Promise<boolean> {
     const group: Group = { kind: 'slot', slot };
-    return (await this.#get(memberKey(group, slotMemberId(connectionId), this.shards(group)))) !== undefined;
+    const row = await this.#calls.get(memberKey(group, slotMemberId(connectionId), this.shards(group)));
+    return row !== undefined;
   }
 
   async leaveSlot(connectionId: string, slot: number): Promise<void> {
@@ -177,13 +157,13 @@ export class DynamoStore implements Store {
   async #closeOwner(owner: string, address: string, at: number): Promise<Connection | undefined> {
     const connection = await this.connection(owner);
     if (connection?.address === address) return this.closeConnection(owner, at);
-    await this.#update(endedProbe(owner, address));
+    await this.#calls.update(endedProbe(owner, address));
     // It may have taken over just before the attempt was ended.
     return (await this.connection(owner))?.address === address ? this.closeConnection(owner, at) : undefined;
   }
 
   async #closeRow(id: string, at: number): Promise<Row | undefined> {
-    return this.#update({
+    return this.#calls.update({
       Key: connectionKey(id),
       UpdateExpression: 'SET #open = :false, t = :t',
       ConditionExpression: 'attribute_exists(p)',
@@ -194,7 +174,7 @@ export class DynamoStore implements Store {
   }
 
   async readdress(socket: SocketRef, address: string): Promise<void> {
-    const row = await this.#update({
+    const row = await this.#calls.update({
       Key: socketKey(socket),
       UpdateExpression: 'SET address = :address',
       ConditionExpression: '#connection = :connection AND #state <> :closed',
@@ -212,7 +192,7 @@ export class DynamoStore implements Store {
   }
 
   async #rename(key: RowKey, from: string, to: string): Promise<void> {
-    await this.#update({
+    await this.#calls.update({
       Key: key,
       UpdateExpression: 'SET c = :to',
       ConditionExpression: 'c = :from',
@@ -226,7 +206,7 @@ export class DynamoStore implements Store {
   ): Promise<'connected' | 'closed' | 'occupied'> {
     const group: Group = { kind: 'namespace', namespace: socket.namespace };
     const member = memberKey(group, idBytes(socket.id), this.shards(group));
-    const refused = await this.#transactOr([
+    const refused = await this.#calls.transactOr([
       this.#takeNamespace(
         socket.connectionId,
         socket.namespace,
@@ -242,7 +222,7 @@ export class DynamoStore implements Store {
 
   async refuseSocket(socket: SocketRecord): Promise<'refused' | 'closed' | 'occupied'> {
     const at = this.#clock.now();
-    const refused = await this.#transactOr([
+    const refused = await this.#calls.transactOr([
       this.#takeNamespace(socket.connectionId, socket.namespace, 'SET #left.#n = :value', at),
       this.#put({ ...socketRow(socket), t: closedEnd(at) }),
     ]);
@@ -250,8 +230,8 @@ export class DynamoStore implements Store {
   }
 
   /** The SDK repeats a call whose answer was lost; by its opener the row tells that it was this call that opened it. */
-  openSocket(socket: SocketRef): Promise<boolean> {
-    return this.#update({
+  async openSocket(socket: SocketRef): Promise<boolean> {
+    const row = await this.#calls.update({
       Key: socketKey(socket),
       UpdateExpression: 'SET #state = :open, hooksDue = :true, opener = :opener',
       ConditionExpression:
@@ -264,26 +244,21 @@ export class DynamoStore implements Store {
         ':opener': this.#random.bytes(OPENER_BYTES),
         ':connection': connectionBytes(socket.connectionId),
       },
-    }).then((outcome) => outcome !== undefined);
+    });
+    return row !== undefined;
   }
 
   async socket(key: SocketKey): Promise<SocketRecord | undefined> {
-    const row = await this.#get(socketKey(key));
+    const row = await this.#calls.get(socketKey(key));
     return row === undefined ? undefined : readSocket(row);
   }
 
   async sockets(keys: readonly SocketKey[]): Promise<SocketRecord[]> {
-    const chunks = Array.from({ length: Math.ceil(keys.length / BATCH_GET) }, (_, index) =>
-      keys.slice(index * BATCH_GET, (index + 1) * BATCH_GET),
-    );
-    const rows = await pMap(chunks, (chunk) => this.#batchGet(chunk.map(socketKey)), {
-      concurrency: CONCURRENCY,
-    });
-    return rows.flat().map(readSocket);
+    return (await this.#calls.batchGet(keys.map(socketKey))).map(readSocket);
   }
 
   async closeSocket(socket: SocketRef, at: number): Promise<SocketRecord | undefined> {
-    const row = await this.#update({
+    const row = await this.#calls.update({
       Key: socketKey(socket),
       UpdateExpression: 'SET #state = :closed, t = :t',
       ConditionExpression: '#connection = :connection',
@@ -299,7 +274,7 @@ export class DynamoStore implements Store {
   }
 
   async markHooksDone(socket: SocketRef): Promise<void> {
-    await this.#update({
+    await this.#calls.update({
       Key: socketKey(socket),
       UpdateExpression: 'SET hooksDue = :false',
       ConditionExpression: '#connection = :connection',
@@ -309,7 +284,7 @@ export class DynamoStore implements Store {
   }
 
   async freeNamespace(socket: SocketRef, at: number): Promise<void> {
-    await this.#update({
+    await this.#calls.update({
       Key: connectionKey(socket.connectionId),
       UpdateExpression: 'SET #left.#n = :at REMOVE namespaces.#n',
       ConditionExpression: 'namespaces.#n = :id',
@@ -323,7 +298,7 @@ export class DynamoStore implements Store {
     const memberships = rooms.map((room) =>
       this.#put(membershipRow(this.#roomMemberKey(socket, room), addressOf(socket), socket.connectedAt)),
     );
-    const refused = await this.#transactOr([
+    const refused = await this.#calls.transactOr([
       ...memberships,
       {
         Update: {
@@ -354,7 +329,7 @@ export class DynamoStore implements Store {
   }
 
   async leave(socket: SocketRef, rooms: readonly string[]): Promise<'left' | 'closed'> {
-    const refused = await this.#transactOr([
+    const refused = await this.#calls.transactOr([
       ...rooms.map((room) => ({
         Delete: { TableName: this.#table, Key: this.#roomMemberKey(socket, room) },
       })),
@@ -384,7 +359,7 @@ export class DynamoStore implements Store {
     const entries = Object.entries(changed);
     const sets = entries.map((_, i) => `#data.#s${i} = :s${i}`);
     const removes = removed.map((_, i) => `#data.#d${i}`);
-    await this.#update({
+    await this.#calls.update({
       Key: socketKey(socket),
       UpdateExpression: [
         ...(sets.length === 0 ? [] : [`SET ${sets.join(', ')}`]),
@@ -430,7 +405,7 @@ export class DynamoStore implements Store {
     options: { readonly after?: Uint8Array; readonly limit?: number },
   ): Promise<Page> {
     const p = groupKey(group, shard);
-    const { rows, next } = await this.#query({
+    const { rows, next } = await this.#calls.query({
       KeyConditionExpression: 'p = :p',
       ExpressionAttributeValues: { ':p': p },
       ...(options.after === undefined ? {} : { ExclusiveStartKey: { p, s: options.after } }),
@@ -443,9 +418,7 @@ export class DynamoStore implements Store {
   async noteRoom(namespace: string, room: string, socketId: string, at: number): Promise<void> {
     const key = `${namespace}\n${room}`;
     if ((this.#noted.get(key) ?? 0) > at - NOTE_MS) return;
-    await this.#client.send(
-      new PutCommand({ TableName: this.#table, Item: directoryRow(namespace, room, socketId, at) }),
-    );
+    await this.#calls.put(directoryRow(namespace, room, socketId, at));
     if (this.#noted.size >= MOST_NOTES) this.#noted.clear();
     this.#noted.set(key, at);
   }
@@ -454,7 +427,7 @@ export class DynamoStore implements Store {
     const shards = Array.from({ length: DIRECTORY_SHARDS }, (_, shard) =>
       directoryPartition(namespace, shard),
     );
-    const rows = await Promise.all(shards.map((p) => this.#queryAll(p)));
+    const rows = await Promise.all(shards.map((p) => this.#calls.queryAll(p)));
     return rows.flat().map(readNotedRoom);
   }
 
@@ -465,12 +438,12 @@ export class DynamoStore implements Store {
       rooms.set(keyText(key), room);
       return key;
     });
-    const rows = await this.#batchGetAll(keys);
+    const rows = await this.#calls.batchGet(keys);
     return new Set(rows.flatMap((row) => rooms.get(keyText(row as unknown as RowKey)) ?? []));
   }
 
   async due(minute: number, shard: number): Promise<Due[]> {
-    return (await this.#queryAll(duePartition(minute, shard))).map(readDue);
+    return (await this.#calls.queryAll(duePartition(minute, shard))).map(readDue);
   }
 
   dueShards(): number {
@@ -478,11 +451,11 @@ export class DynamoStore implements Store {
   }
 
   async removeDue(due: Due): Promise<void> {
-    await this.#client.send(new DeleteCommand({ TableName: this.#table, Key: dueKey(due) }));
+    await this.#calls.delete(dueKey(due));
   }
 
   async addDue(due: Due): Promise<void> {
-    await this.#client.send(new PutCommand({ TableName: this.#table, Item: dueRow(due) }));
+    await this.#calls.put(dueRow(due));
   }
 
   async postponeDue(due: Due, at: number): Promise<void> {
@@ -491,13 +464,12 @@ export class DynamoStore implements Store {
   }
 
   async sweepCursor(): Promise<SweepCursor | undefined> {
-    const row = await this.#get(SWEEP_KEY);
+    const row = await this.#calls.get(SWEEP_KEY);
     return row === undefined ? undefined : { minute: row.minute as number, since: row.since as number };
   }
 
   async saveSweepCursor(cursor: SweepCursor): Promise<void> {
-    const row = { ...SWEEP_KEY, v: ROW_VERSION, ...cursor };
-    await this.#client.send(new PutCommand({ TableName: this.#table, Item: row }));
+    await this.#calls.put({ ...SWEEP_KEY, v: ROW_VERSION, ...cursor });
   }
 
   #roomMemberKey(socket: SocketKey, room: string): RowKey {
@@ -528,114 +500,20 @@ export class DynamoStore implements Store {
     };
   }
 
-  async #get(key: RowKey): Promise<Row | undefined> {
-    const { Item } = await this.#client.send(
-      new GetCommand({ TableName: this.#table, Key: key, ConsistentRead: true }),
-    );
-    return Item === undefined || expired(Item, this.#clock.now()) ? undefined : Item;
-  }
-
-  async #query(
-    input: Omit<QueryCommandInput, 'TableName'>,
-  ): Promise<{ readonly rows: Row[]; readonly next: Uint8Array | undefined }> {
-    const { Items = [], LastEvaluatedKey } = await this.#client.send(
-      new QueryCommand({ TableName: this.#table, ConsistentRead: true, ...input }),
-    );
-    const now = this.#clock.now();
-    const next = LastEvaluatedKey?.s as Uint8Array | undefined;
-    return { rows: Items.filter((row) => !expired(row, now)), next };
-  }
-
-  /** Every row of a partition. */
-  async #queryAll(p: Uint8Array): Promise<Row[]> {
-    const all: Row[] = [];
-    let after: Uint8Array | undefined;
-    do {
-      const { rows, next } = await this.#query({
-        KeyConditionExpression: 'p = :p',
-        ExpressionAttributeValues: { ':p': p },
-        ...(after === undefined ? {} : { ExclusiveStartKey: { p, s: after } }),
-      });
-      all.push(...rows);
-      after = next;
-    } while (after !== undefined);
-    return all;
-  }
-
-  async #batchGetAll(keys: readonly RowKey[]): Promise<Row[]> {
-    const chunks = Array.from({ length: Math.ceil(keys.length / BATCH_GET) }, (_, index) =>
-      keys.slice(index * BATCH_GET, (index + 1) * BATCH_GET),
-    );
-    return (await pMap(chunks, (chunk) => this.#batchGet(chunk), { concurrency: CONCURRENCY })).flat();
-  }
-
-  async #batchGet(keys: readonly RowKey[]): Promise<Row[]> {
-    const rows: Row[] = [];
-    let left: Record<string, unknown>[] = keys.map((key) => ({ ...key }));
-    const pause = this.#patience.pauses();
-    while (left.length > 0) {
-      const { Responses, UnprocessedKeys } = await this.#client.send(
-        new BatchGetCommand({ RequestItems: { [this.#table]: { Keys: left, ConsistentRead: true } } }),
-      );
-      rows.push(...(Responses?.[this.#table] ?? []));
-      left = UnprocessedKeys?.[this.#table]?.Keys ?? [];
-      if (left.length === 0) break;
-      if (!(await pause())) throw new UnavailableError('rows could not be read in time');
-    }
-    const now = this.#clock.now();
-    return rows.filter((row) => !expired(row, now));
-  }
-
-  /** The returned attributes (empty where none were asked for); undefined where the condition failed. */
-  async #update(input: Omit<UpdateCommandInput, 'TableName'>): Promise<Row | undefined> {
-    return this.#patience.call(async () => {
-      try {
-        const { Attributes } = await this.#client.send(
-          new UpdateCommand({ TableName: this.#table, ...input }),
-        );
-        return Attributes ?? {};
-      } catch (error) {
-        if (errorName(error) === 'ConditionalCheckFailedException') return undefined;
-        throw error;
-      }
-    });
-  }
-
   async #deleteIfNames(key: RowKey, connectionId: string, address = connectionId): Promise<void> {
-    await this.#patience.call(async () => {
-      try {
-        await this.#client.send(
-          new DeleteCommand({
-            TableName: this.#table,
-            Key: key,
-            ConditionExpression: 'c IN (:connection, :address)',
-            ExpressionAttributeValues: {
-              ':connection': connectionBytes(connectionId),
-              ':address': connectionBytes(address),
-            },
-          }),
-        );
-      } catch (error) {
-        if (errorName(error) !== 'ConditionalCheckFailedException') throw error;
-      }
+    await this.#calls.deleteIf({
+      Key: key,
+      ConditionExpression: 'c IN (:connection, :address)',
+      ExpressionAttributeValues: {
+        ':connection': connectionBytes(connectionId),
+        ':address': connectionBytes(address),
+      },
     });
   }
 
   async #transact(items: TransactItem[]): Promise<void> {
-    const refused = await this.#transactOr(items);
+    const refused = await this.#calls.transactOr(items);
     if (refused !== undefined) throw new UnavailableError('a transaction without conditions was refused');
-  }
-
-  /** Undefined where it was written; the reasons where a condition refused it. */
-  #transactOr(items: TransactItem[]): Promise<Reasons | undefined> {
-    return this.#patience.call(async () => {
-      try {
-        await this.#client.send(new TransactWriteCommand({ TransactItems: items }));
-        return undefined;
-      } catch (error) {
-        return refusalOf(error);
-      }
-    });
   }
 }
 

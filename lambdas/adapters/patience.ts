@@ -7,7 +7,7 @@ import { UnavailableError } from '../bus/errors.ts';
 import type { Clock, Random } from '../bus/ports.ts';
 
 /** How long a call is repeated that DynamoDB put off: a conflict of transactions, keys it did not get to. */
-export const PATIENCE_MS = 2_000;
+const PATIENCE_MS = 2_000;
 const FIRST_PAUSE_MS = 10;
 const LAST_PAUSE_MS = 250;
 

@@ -1,8 +1,8 @@
 /** Rows of clients that poll: what waits for them, and which WebSocket belongs to whom. */
-import type { UpdateCommandInput } from '@aws-sdk/lib-dynamodb';
 import type { Connection, PollSession, Probe } from '../bus/ports.ts';
 import { connectionKey, pollKey } from './keys.ts';
 import { lifetimeEnd, ROW_VERSION, type Row } from './rows.ts';
+import type { Update } from './table-calls.ts';
 
 export function openPollRow({ id, connectedAt }: Connection): Row {
   return {
@@ -56,7 +56,7 @@ export function linkedTo(row: Row): string | undefined {
 }
 
 /** The update that ends a WebSocket's attempt to take over, unless it has or another one is at it. */
-export function endedProbe(id: string, address: string): Omit<UpdateCommandInput, 'TableName'> {
+export function endedProbe(id: string, address: string): Update {
   return {
     Key: pollKey(id),
     UpdateExpression: 'REMOVE probe',

@@ -1,5 +1,6 @@
 /** The outbox, and a word to the ledger where it fails: then a frame may be lost, or may come again. */
-import { DynamoOutbox, type DynamoOutboxOptions } from '../../lambdas/adapters/dynamo-outbox.ts';
+import { DynamoOutbox } from '../../lambdas/adapters/dynamo-outbox.ts';
+import type { TableCallsOptions } from '../../lambdas/adapters/table-calls.ts';
 import type { Ground } from './ground.ts';
 
 /** Told of every post that did not simply arrive. */
@@ -12,7 +13,7 @@ export class WatchedOutbox extends DynamoOutbox {
   readonly #ground: Ground;
   readonly #faulted: FaultedPosts;
 
-  constructor(options: DynamoOutboxOptions, ground: Ground, faulted: FaultedPosts) {
+  constructor(options: TableCallsOptions, ground: Ground, faulted: FaultedPosts) {
     super(options);
     this.#ground = ground;
     this.#faulted = faulted;
