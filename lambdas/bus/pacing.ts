@@ -1,0 +1,116 @@
+/** Keeping posts under the account's quota, which everything in the account shares (design D7). */
+import type { Clock, Millis, PostOutcome } from './ports.ts';
+
+export interface PacerOptions {
+  /** The share of the quota that may be used; it is never exceeded, and reached again after it could not be had. */
+  readonly perSecond: number;
+  /** How many may go at once after a pause. @default what 50 ms are worth, at least 1 */
+  readonly burst?: number;
+  readonly clock: Clock;
+}
+
+/** How often the rate is thought over. */
+const WINDOW_MS = 100;
+/** Share of `perSecond` that an unthrottled second gives back. */
+const INCREASE = 0.5;
+/** What is left of the rate at least after one window. */
+const STRONGEST_DECREASE = 0.5;
+/** Share of `perSecond` that the rate never falls below, so that it can find out that things are better. */
+const FLOOR = 0.02;
+const DEFAULT_BURST_MS = 50;
+
+/**
+ * Gives leave to post, in the order in which it was asked for: in any span of t seconds at most `perSecond` × t +
+ * `burst` times. The rate follows what the gateway lets through (AIMD): after a window of 100 ms in which posts were
+ * throttled it falls by their share of the posts that were settled in it, since what was let through is what there is
+ * room for; one slow reader, whose posts are throttled too, thus slows nobody. After any other window it grows evenly.
+ */
+export class Pacer {
+  readonly #clock: Clock;
+  readonly #perSecond: number;
+  readonly #burst: number;
+  readonly #waiting: (() => void)[] = [];
+  #isServing = false;
+  #rate: number;
+  #tokens: number;
+  /** When `#tokens` was right. */
+  #at: Millis;
+  #window: { readonly from: Millis; settled: number; throttled: number };
+
+  /** @throws RangeError for a rate or a burst with which nobody would ever get their turn */
+  constructor({ perSecond, burst, clock }: PacerOptions) {
+    if (!(perSecond > 0)) throw new RangeError(`perSecond must be above 0, not ${perSecond}`);
+    this.#burst = burst ?? Math.max(1, (perSecond * DEFAULT_BURST_MS) / 1_000);
+    if (!(this.#burst >= 1)) throw new RangeError(`burst must be at least 1, not ${burst}`);
+    this.#clock = clock;
+    this.#perSecond = perSecond;
+    this.#rate = perSecond;
+    this.#tokens = this.#burst;
+    this.#at = clock.now();
+    this.#window = { from: this.#at, settled: 0, throttled: 0 };
+  }
+
+  /** Posts per second as they are allowed now. */
+  get rate(): number {
+    this.#advance();
+    return this.#rate;
+  }
+
+  /** Resolves when it is the caller's turn. */
+  take(): Promise<void> {
+    this.#advance();
+    if (!this.#isServing && this.#tokens >= 1) {
+      this.#tokens -= 1;
+      return Promise.resolve();
+    }
+    const turn = new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (!this.#isServing) void this.#serve();
+    return turn;
+  }
+
+  /** What became of a post; every one is told, or the shares are wrong. */
+  settled(outcome: PostOutcome): void {
+    this.#advance();
+    this.#window.settled += 1;
+    if (outcome === 'throttled') this.#window.throttled += 1;
+  }
+
+  /** One timer for all that wait: each time it lets as many go as have come of age. */
+  async #serve(): Promise<void> {
+    this.#isServing = true;
+    while (this.#waiting.length > 0) {
+      await this.#clock.sleep(this.#pause());
+      this.#advance();
+      const turns = this.#waiting.splice(0, Math.floor(this.#tokens));
+      this.#tokens -= turns.length;
+      for (const go of turns) go();
+    }
+    this.#isServing = false;
+  }
+
+  /** Until there is something for all of them, or the bucket is half full: a full one would run over meanwhile. */
+  #pause(): Millis {
+    const wanted = Math.max(1, Math.min(this.#waiting.length, this.#burst / 2));
+    const pause = Math.ceil(((wanted - this.#tokens) * 1_000) / this.#rate);
+    // No longer than a window: the rate may have grown by then.
+    return Math.min(Math.max(1, pause), WINDOW_MS);
+  }
+
+  #advance(): void {
+    const now = this.#clock.now();
+    // A clock that was set back gives nothing.
+    const elapsed = Math.max(0, now - this.#at);
+    this.#at = now;
+    this.#tokens = Math.min(this.#burst, this.#tokens + (elapsed * this.#rate) / 1_000);
+    const { from, settled, throttled } = this.#window;
+    const age = now - from;
+    if (age >= 0 && age < WINDOW_MS) return;
+    this.#window = { from: now, settled: 0, throttled: 0 };
+    if (throttled > 0) {
+      const left = Math.max(STRONGEST_DECREASE, 1 - throttled / settled);
+      this.#rate = Math.max(this.#perSecond * FLOOR, this.#rate * left);
+    } else if (age > 0) {
+      this.#rate = Math.min(this.#perSecond, this.#rate + (this.#perSecond * INCREASE * age) / 1_000);
+    }
+  }
+}
