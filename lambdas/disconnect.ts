@@ -1,5 +1,8 @@
 import { disconnectHandler } from './handlers/disconnect.ts';
+import { measured } from './wiring/measured.ts';
 import { createServer } from './wiring/server.ts';
 
+const server = createServer();
+
 /** `$disconnect`: cleans up. What it leaves undone, or was never called for, the sweep repeats. */
-export const handler = disconnectHandler(createServer());
+export const handler = measured(server, disconnectHandler(server));

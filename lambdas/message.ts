@@ -1,5 +1,8 @@
 import { messageHandler } from './handlers/message.ts';
+import { measured } from './wiring/measured.ts';
 import { createServer } from './wiring/server.ts';
 
+const server = createServer();
+
 /** `$default`: one frame of a client. Never throws: API Gateway's error frame would drop the client. */
-export const handler = messageHandler(createServer());
+export const handler = measured(server, messageHandler(server));

@@ -1,5 +1,8 @@
 import { publishHandler } from './handlers/publish.ts';
+import { measured } from './wiring/measured.ts';
 import { createServer } from './wiring/server.ts';
 
+const server = createServer();
+
 /** The publish contract by Lambda invoke, EventBridge and HTTP. A refused request says which field is wrong. */
-export const handler = publishHandler(createServer());
+export const handler = measured(server, publishHandler(server));

@@ -114,6 +114,10 @@ function configurationSchema(directory: string) {
     transports: z._default(transports, [...TRANSPORTS]),
     /** Seconds a long-polling request waits for something to say. */
     pollHoldSeconds: z._default(integer(1, 25), 5),
+    /** API Gateway's request quota of the account in this Region (10,000/s where AWS has not raised it). */
+    requestsPerSecond: z._default(integer(100, 1_000_000), 10_000),
+    /** How many recipients a broadcast posts to in the invocation that asked for it. */
+    inlinePosts: z._default(integer(1, 5_000), 500),
     /** Origins allowed beside those that the applications declare; `*` for any. */
     origins: z._default(origins, []),
     /** `trusted` believes an id in a payload, `token` wants it proven by a verified token. */
@@ -171,6 +175,8 @@ export const ENVIRONMENT_NAMES: { readonly [S in SettingName]: string } = {
   trackPongs: 'TRACK_PONGS',
   transports: 'TRANSPORTS',
   pollHoldSeconds: 'POLL_HOLD_SECONDS',
+  requestsPerSecond: 'REQUESTS_PER_SECOND',
+  inlinePosts: 'INLINE_POSTS',
   origins: 'ORIGINS',
   identity: 'IDENTITY',
   secretPrefix: 'SECRET_PREFIX',

@@ -14,6 +14,7 @@ const DEAD_LETTER_RETENTION = Duration.days(14);
 
 export interface EventsHandlers {
   readonly publish: IFunction;
+  readonly deliver: IFunction;
 }
 
 /**
@@ -22,7 +23,7 @@ export interface EventsHandlers {
  */
 export class Events extends Construct {
   readonly bus: EventBus;
-  /** Publishes that were given up: not delivered to the function, or failed in it each time. */
+  /** Publishes and parts of broadcasts that were given up: not delivered to the function, or failed in it each time. */
   readonly deadLetters: Queue;
   #publishRule?: Rule;
 
@@ -45,7 +46,7 @@ export class Events extends Construct {
   }
 
   /** Sends publish requests to `publish`. Whatever of the two gives up, EventBridge or Lambda, uses one queue. */
-  addRules({ publish }: EventsHandlers): void {
+  addRules({ publish, deliver }: EventsHandlers): void {
     this.#publishRule = new Rule(this, 'Publish', {
       eventBus: this.bus,
       description: 'socketbus: publish what other systems ask for',
@@ -55,10 +56,12 @@ export class Events extends Construct {
       new LambdaFunction(publish, { deadLetterQueue: this.deadLetters, maxEventAge: MAX_EVENT_AGE }),
     );
     // EventBridge is done once Lambda has taken the event; from then on Lambda retries and gives up.
-    publish.configureAsyncInvoke({
-      retryAttempts: 2,
-      maxEventAge: MAX_EVENT_AGE,
-      onFailure: new SqsDestination(this.deadLetters),
-    });
+    for (const each of [publish, deliver]) {
+      each.configureAsyncInvoke({
+        retryAttempts: 2,
+        maxEventAge: MAX_EVENT_AGE,
+        onFailure: new SqsDestination(this.deadLetters),
+      });
+    }
   }
 }

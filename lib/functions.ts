@@ -1,7 +1,7 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import type { Table } from 'aws-cdk-lib/aws-dynamodb';
 import type { EventBus } from 'aws-cdk-lib/aws-events';
-import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Policy, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import {
   Architecture,
   type Code,
@@ -57,6 +57,8 @@ const SIZES: { readonly [F in FunctionName]: { readonly seconds: number; readonl
   http: { seconds: 25, megabytes: 512 },
   /** Holds a request for up to 25 s; an HTTP API gives up after 30. */
   poll: { seconds: 29, megabytes: 512 },
+  /** One core for the posts; what it cannot do in this time it hands over. */
+  deliver: { seconds: 120, megabytes: 1769 },
 };
 
 /** An open packet that comes later than a client waits is of no use; 60 s is the least Lambda accepts. */
@@ -85,6 +87,13 @@ export class Functions extends Construct {
       this.byName.open.functionName,
     );
     for (const name of FUNCTION_NAMES) {
+      // A function cannot refer to itself in a template; Lambda tells it its name.
+      if (name !== 'deliver' && GRANTS[name].invokes.includes('deliver')) {
+        this.byName[name].addEnvironment(
+          'DELIVER_FUNCTION' satisfies keyof EnvironmentVariables,
+          this.byName.deliver.functionName,
+        );
+      }
       if (GRANTS[name].forwards) {
         this.byName[name].addEnvironment(
           'EVENT_BUS' satisfies keyof EnvironmentVariables,
@@ -145,7 +154,11 @@ export class Functions extends Construct {
     }
     for (const invoked of invokes) {
       const resources = [this.byName[invoked].functionArn];
-      role.addToPolicy(new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources }));
+      const statement = new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources });
+      // A function depends on its role's own policy, so what names the function needs another one.
+      if (invoked === name)
+        new Policy(this, `${pascal(name)}Itself`, { statements: [statement], roles: [role] });
+      else role.addToPolicy(statement);
     }
   }
 }
@@ -178,6 +191,7 @@ function each<T>(make: (name: FunctionName) => T): { readonly [F in FunctionName
     sweep: make('sweep'),
     http: make('http'),
     poll: make('poll'),
+    deliver: make('deliver'),
   };
 }
 

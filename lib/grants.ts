@@ -85,7 +85,7 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     apps: APPS,
     connections: ['POST', 'DELETE'],
     secrets: SECRETS,
-    invokes: [],
+    invokes: ['deliver'],
     forwards: true,
   },
   /** Leaves rooms. The applications' disconnect hooks may emit and store; a recipient whose last post fails is closed. */
@@ -94,7 +94,7 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     apps: APPS,
     connections: ['POST', 'DELETE'],
     secrets: [],
-    invokes: [],
+    invokes: ['deliver'],
     forwards: false,
   },
   /** Emits, closes and inspects for a backend, and does what applications offer it; verifies no client. */
@@ -103,7 +103,7 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     apps: APPS,
     connections: ['POST', 'DELETE'],
     secrets: [],
-    invokes: [],
+    invokes: ['deliver'],
     forwards: false,
   },
   /** Pings, reaps and drains due rows; what it closes runs its disconnect hooks here. */
@@ -112,7 +112,7 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     apps: APPS,
     connections: ['POST', 'DELETE'],
     secrets: [],
-    invokes: [],
+    invokes: ['deliver'],
     forwards: false,
   },
   /** Serves the applications' HTTP routes: they store and emit, and reap whom a post no longer reaches. */
@@ -121,7 +121,7 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     apps: APPS,
     connections: ['POST', 'DELETE'],
     secrets: SECRETS,
-    invokes: [],
+    invokes: ['deliver'],
     forwards: false,
   },
   /** Does what `message` does, for clients that poll, and opens their connections. */
@@ -130,7 +130,16 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     apps: APPS,
     connections: ['POST', 'DELETE'],
     secrets: SECRETS,
-    invokes: [],
+    invokes: ['deliver'],
     forwards: true,
+  },
+  /** Posts to parts of large audiences; what it cleans up runs the disconnect hooks here. */
+  deliver: {
+    bus: BUS,
+    apps: APPS,
+    connections: ['POST', 'DELETE'],
+    secrets: [],
+    invokes: ['deliver'],
+    forwards: false,
   },
 };

@@ -37,6 +37,16 @@ export interface SocketBusProps {
   readonly transports?: readonly ('polling' | 'websocket')[];
   /** Seconds a long-polling request waits for something to say, 1 to 25. @default 5 */
   readonly pollHoldSeconds?: number;
+  /**
+   * API Gateway's request quota of the account in this Region, which clients' messages and the posts to them share.
+   * Broadcasts use at most nine tenths of it, pings a quarter. @default 10000
+   */
+  readonly requestsPerSecond?: number;
+  /**
+   * How many recipients a broadcast posts to in the invocation that asked for it, 1 to 5,000; what goes beyond is
+   * divided among invocations of `deliver`. @default 500
+   */
+  readonly inlinePosts?: number;
   /** Browser origins allowed beside those the applications declare and the HTTP API's own; `*` for any. @default [] */
   readonly origins?: readonly string[];
   /** `token` wants a claimed id proven by a verified token, `trusted` believes it. @default 'token' */
@@ -144,6 +154,8 @@ export class SocketBus extends Construct implements Deployment {
       TRACK_PONGS: String(settings.trackPongs),
       TRANSPORTS: settings.transports.join(','),
       POLL_HOLD_SECONDS: String(settings.pollHoldSeconds),
+      REQUESTS_PER_SECOND: String(settings.requestsPerSecond),
+      INLINE_POSTS: String(settings.inlinePosts),
       SECRET_PREFIX: settings.secretPrefix,
       IDENTITY: settings.identity,
       JWT_ID_CLAIM: settings.jwtIdClaim,
@@ -153,6 +165,7 @@ export class SocketBus extends Construct implements Deployment {
       WS_PATH: settings.wsPath,
       POWERTOOLS_LOG_LEVEL: settings.debug ? 'DEBUG' : 'INFO',
       POWERTOOLS_SERVICE_NAME: 'socketbus',
+      POWERTOOLS_METRICS_NAMESPACE: 'socketbus',
     };
   }
 }

@@ -1,6 +1,7 @@
 /** The store on DynamoDB. Each method is one call unless its contract says otherwise. */
 import pMap from 'p-map';
 import { UnavailableError } from '../bus/errors.ts';
+import type { IdRange, MemberId } from '../bus/plan.ts';
 import type {
   Clock,
   Connection,
@@ -402,17 +403,26 @@ export class DynamoStore implements Store {
   async members(
     group: Group,
     shard: number,
-    options: { readonly after?: Uint8Array; readonly limit?: number },
+    { after, through, limit }: IdRange & { readonly limit?: number },
   ): Promise<Page> {
     const p = groupKey(group, shard);
     const { rows, next } = await this.#calls.query({
-      KeyConditionExpression: 'p = :p',
-      ExpressionAttributeValues: { ':p': p },
-      ...(options.after === undefined ? {} : { ExclusiveStartKey: { p, s: options.after } }),
-      ...(options.limit === undefined ? {} : { Limit: options.limit }),
+      KeyConditionExpression: through === undefined ? 'p = :p' : 'p = :p AND s <= :through',
+      ExpressionAttributeValues: {
+        ':p': p,
+        ...(through === undefined ? {} : { ':through': idBytes(through) }),
+      },
+      ...(after === undefined ? {} : { ExclusiveStartKey: { p, s: idBytes(after) } }),
+      ...(limit === undefined ? {} : { Limit: limit }),
     });
     const members = rows.map(readMember);
-    return next === undefined ? { members } : { members, next };
+    return next === undefined ? { members } : { members, next: idText(next) };
+  }
+
+  async membersAmong(group: Group, ids: readonly MemberId[]): Promise<Set<MemberId>> {
+    const shards = this.shards(group);
+    const rows = await this.#calls.batchGet(ids.map((id) => memberKey(group, idBytes(id), shards)));
+    return new Set(rows.map((row) => readMember(row).id));
   }
 
   async noteRoom(namespace: string, room: string, socketId: string, at: number): Promise<void> {

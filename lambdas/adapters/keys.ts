@@ -18,6 +18,7 @@ const KIND = {
   sweep: 0x77,
   directory: 0x72,
   poll: 0x70,
+  checkpoint: 0x6b,
 } as const;
 const ONLY = Uint8Array.of(0);
 
@@ -105,6 +106,11 @@ export function directoryPartition(namespace: string, shard: number): Uint8Array
 }
 
 export const SWEEP_KEY: RowKey = { p: Uint8Array.of(KIND.sweep), s: ONLY };
+
+/** How far a piece of work has come. */
+export function checkpointKey(work: string): RowKey {
+  return { p: Buffer.concat([Uint8Array.of(KIND.checkpoint), hash16('checkpoint', work)]), s: ONLY };
+}
 
 /** 20 characters of base64url are 15 bytes. */
 export function idBytes(id: string): Buffer {

@@ -1,24 +1,41 @@
 /** Work handed to other functions by asynchronous invocation. */
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
-import type { OpenWork, Workers } from '../bus/ports.ts';
+import { UnavailableError } from '../bus/errors.ts';
+import type { DeliverWork, OpenWork, ReapWork, Workers } from '../bus/ports.ts';
+
+/** Names of the functions; undefined for those that this one never asks. */
+export interface WorkerFunctions {
+  readonly open: string | undefined;
+  readonly deliver: string | undefined;
+}
 
 export class LambdaWorkers implements Workers {
   readonly #client = new LambdaClient({
     requestHandler: { connectionTimeout: 1_000, requestTimeout: 5_000 },
   });
-  readonly #openFunction: string;
+  readonly #functions: WorkerFunctions;
 
-  constructor(openFunction: string) {
-    this.#openFunction = openFunction;
+  constructor(functions: WorkerFunctions) {
+    this.#functions = functions;
   }
 
-  async open(work: OpenWork): Promise<void> {
-    await this.#client.send(
-      new InvokeCommand({
-        FunctionName: this.#openFunction,
-        InvocationType: 'Event',
-        Payload: Buffer.from(JSON.stringify(work)),
-      }),
-    );
+  open(work: OpenWork): Promise<void> {
+    return this.#invoke('open', work);
+  }
+
+  deliver(work: DeliverWork): Promise<void> {
+    return this.#invoke('deliver', work);
+  }
+
+  reap(work: ReapWork): Promise<void> {
+    return this.#invoke('deliver', work);
+  }
+
+  async #invoke(name: keyof WorkerFunctions, work: OpenWork | DeliverWork | ReapWork): Promise<void> {
+    const FunctionName = this.#functions[name];
+    if (FunctionName === undefined)
+      throw new UnavailableError(`this function may not ask ${name} for anything`);
+    const Payload = Buffer.from(JSON.stringify(work));
+    await this.#client.send(new InvokeCommand({ FunctionName, InvocationType: 'Event', Payload }));
   }
 }

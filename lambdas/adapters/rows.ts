@@ -35,11 +35,15 @@ const CLOSED_MS = LIFETIME_MS;
 /** Due rows outlast a sweep that was down for a day. */
 const DUE_MS = 24 * 60 * MINUTE_MS;
 
+/** What failed for good may be done again for as long as a dead-letter queue keeps it: two weeks (lib/events.ts). */
+const CHECKPOINT_MS = 15 * 24 * 60 * MINUTE_MS;
+
 export type Row = Record<string, unknown>;
 
 const seconds = (ms: number): number => Math.ceil(ms / 1_000);
 export const lifetimeEnd = (connectedAt: number): number => seconds(connectedAt + LIFETIME_MS);
 export const closedEnd = (at: number): number => seconds(at + CLOSED_MS);
+export const checkpointEnd = (at: number): number => seconds(at + CHECKPOINT_MS);
 
 /** DynamoDB deletes an expired row days later; until then it must count as absent. */
 export function expired(row: Row, now: number): boolean {

@@ -1,6 +1,6 @@
-import type { Found } from './broadcast.ts';
 import type { Bus } from './context.ts';
 import type { Effects } from './socket-session.ts';
+import type { Found } from './union-reader.ts';
 
 /** The effects of a call or a request that no socket made: in the order they were asked for. */
 export class CallEffects implements Effects {

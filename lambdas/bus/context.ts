@@ -1,7 +1,20 @@
 import type { AppContext, Application, Settings } from './application.ts';
 import { Grants } from './grants.ts';
 import { newId } from './names.ts';
-import type { Clock, Forwarder, Log, Outbox, Random, Rows, Secrets, Store, Wire, Workers } from './ports.ts';
+import type {
+  Checkpoints,
+  Clock,
+  Forwarder,
+  Log,
+  Metrics,
+  Outbox,
+  Random,
+  Rows,
+  Secrets,
+  Store,
+  Wire,
+  Workers,
+} from './ports.ts';
 import type { Registry } from './registry.ts';
 import { scopedRows } from './scoped-rows.ts';
 
@@ -12,6 +25,7 @@ export interface Bus {
   /** What clients that poll have not fetched yet. */
   readonly outbox: Outbox;
   readonly workers: Workers;
+  readonly checkpoints: Checkpoints;
   /** The table of what applications keep; each sees only its own rows. */
   readonly rows: Rows;
   readonly forwarder: Forwarder;
@@ -19,6 +33,7 @@ export interface Bus {
   readonly random: Random;
   readonly secrets: Secrets;
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly registry: Registry;
   readonly config: BusConfig;
 }
@@ -29,6 +44,10 @@ export interface BusConfig {
   readonly pingIntervalMinutes: number;
   readonly pingTimeoutMinutes: number;
   readonly trackPongs: boolean;
+  /** What API Gateway lets the account have in this Region: messages of clients and posts to them (WebSocket quotas page). */
+  readonly requestsPerSecond: number;
+  /** How many recipients a broadcast posts to in the invocation that asked for it; the others are handed over. */
+  readonly inlinePosts: number;
   readonly transports: readonly Transport[];
   /** How long a request of a client that polls waits for frames; ms. */
   readonly pollHoldMs: number;

@@ -5,8 +5,8 @@ import { CallEffects } from './call-effects.ts';
 import { appContext, type Bus } from './context.ts';
 import { asBusError, BusError, type ErrorCode, invalidPayload } from './errors.ts';
 import { keptHandshake, originAllowed } from './handshake.ts';
-import type { Lifecycle } from './lifecycle.ts';
 import type { Json } from './ports.ts';
+import { reapLater } from './reaping.ts';
 import { NamespaceBroadcast } from './socket-session.ts';
 
 const STATUS: Readonly<Record<ErrorCode, number>> = {
@@ -45,11 +45,9 @@ interface Found {
 
 export class HttpRouter {
   readonly #bus: Bus;
-  readonly #lifecycle: Lifecycle;
 
-  constructor(bus: Bus, lifecycle: Lifecycle) {
+  constructor(bus: Bus) {
     this.#bus = bus;
-    this.#lifecycle = lifecycle;
   }
 
   /** Answers always. Browsers of origins that are not allowed get no CORS headers, so no script reads the answer. */
@@ -90,7 +88,7 @@ export class HttpRouter {
       appContext(this.#bus, application),
     );
     await effects.settled();
-    await this.#lifecycle.reap(effects.gone);
+    await reapLater(this.#bus, effects.gone);
     return answer;
   }
 

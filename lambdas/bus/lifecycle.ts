@@ -3,9 +3,9 @@
  * store are the ones the design's models hold (D5): nobody is left believed-joined-but-deaf, and no ghost stays.
  */
 
+import pMap from 'p-map';
 import { openFrame } from '../protocol/engine-packet.ts';
 import type { Application, AuthOutcome } from './application.ts';
-import type { Found } from './broadcast.ts';
 import { appContext, type Bus, MAX_FRAME_BYTES } from './context.ts';
 import { OPENING_BACKOFF_MS, postUntil, retryThrottled, retryUndelivered } from './delivery.ts';
 import { asBusError, UnavailableError } from './errors.ts';
@@ -27,9 +27,11 @@ import type {
   Json,
   OpenWork,
   PostOutcome,
+  ReapWork,
   SocketRecord,
   SocketRef,
 } from './ports.ts';
+import { reapLater } from './reaping.ts';
 import { reportFailure, runApplication, type SocketEnder, SocketSession } from './socket-session.ts';
 
 /** How long a post to a connection that is just opening is tried: `$connect` returns within milliseconds of it. */
@@ -41,6 +43,8 @@ const REPLY_POST_MS = 1_000;
 /** How long CONNECT waits for a DISCONNECT that was sent before it and is handled after it (design D13). */
 const REORDER_MS = 500;
 const REORDER_STEP_MS = 25;
+/** Gone connections that are cleaned up at the same time. */
+const REAP_CONCURRENCY = 8;
 
 export interface NewConnection {
   readonly id: string;
@@ -195,7 +199,7 @@ export class Lifecycle implements SocketEnder {
         });
       }
     }
-    await this.reap(session.gone);
+    await reapLater(this.#bus, session.gone);
   }
 
   /** DISCONNECT from the client, or the end of one socket among several of a connection. */
@@ -252,18 +256,22 @@ export class Lifecycle implements SocketEnder {
   }
 
   /** Cleans up after recipients whose post was answered with 410, unless they may still be opening. */
-  async reap(gone: readonly Found[]): Promise<void> {
+  async reap(gone: ReapWork['gone']): Promise<void> {
     const byConnection = new Map(gone.map((member) => [member.connectionId, member]));
-    for (const [connectionId, member] of byConnection) {
-      try {
-        await this.#reapOne(connectionId, member);
-      } catch (error) {
-        this.#bus.log.warn('a gone connection could not be cleaned up yet', { connectionId, error });
-      }
-    }
+    await pMap(
+      byConnection,
+      async ([connectionId, member]) => {
+        try {
+          await this.#reapOne(connectionId, member);
+        } catch (error) {
+          this.#bus.log.warn('a gone connection could not be cleaned up yet', { connectionId, error });
+        }
+      },
+      { concurrency: REAP_CONCURRENCY },
+    );
   }
 
-  async #reapOne(connectionId: string, member: Found): Promise<void> {
+  async #reapOne(connectionId: string, member: ReapWork['gone'][number]): Promise<void> {
     const { clock, store } = this.#bus;
     const connection = await store.connection(connectionId);
     if (connection !== undefined) {

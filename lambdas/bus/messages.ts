@@ -16,6 +16,7 @@ import type { Lifecycle } from './lifecycle.ts';
 import { ackFrames } from './packets.ts';
 import { parsePayload } from './payloads.ts';
 import type { Connection, Json, SocketKey, SocketRecord } from './ports.ts';
+import { reapLater } from './reaping.ts';
 import { reportFailure, runApplication, SocketSession } from './socket-session.ts';
 import type { Upgrades } from './upgrade.ts';
 
@@ -178,7 +179,7 @@ export class Messages {
       if (packet.id === undefined || session.ended) return;
       await session.emitSelf(this.#acknowledgement(packet.namespace, packet.id, event, answer));
     });
-    await this.#lifecycle.reap(session.gone);
+    await reapLater(this.#bus, session.gone);
   }
 
   /** An answer that is no JSON, or too large to be posted, is the application's failure. */

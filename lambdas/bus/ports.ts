@@ -1,5 +1,7 @@
 /** What the server needs from the world. Adapters on AWS implement these; nothing here knows AWS. */
 
+import type { IdRange, MemberId } from './plan.ts';
+
 /** Milliseconds since the epoch. */
 export type Millis = number;
 
@@ -77,8 +79,8 @@ export type Group =
 
 /** One row of a group. */
 export interface Member {
-  /** Base64url of the row's 15 ordering bytes: the socket id, or a hash of the connection id in a slot. */
-  readonly id: string;
+  /** The socket id, or in a slot a hash of the connection id. */
+  readonly id: MemberId;
   /** Where to post: the connection's id, or its address. */
   readonly connectionId: string;
   /** Slots only: when the last pong was written down. */
@@ -87,8 +89,8 @@ export interface Member {
 
 export interface Page {
   readonly members: readonly Member[];
-  /** Where the next page begins; absent at the end. */
-  readonly next?: Uint8Array;
+  /** The id after which the next page begins; absent at the end. */
+  readonly next?: MemberId;
 }
 
 /** Something that must happen at a time (design D4). */
@@ -167,12 +169,10 @@ export interface Store {
 
   /** Shards of a group: known without a read, so that a publisher needs none (design D5). */
   shards(group: Group): number;
-  /** One page of one shard, ordered by the members' bytes. */
-  members(
-    group: Group,
-    shard: number,
-    options: { readonly after?: Uint8Array; readonly limit?: number },
-  ): Promise<Page>;
+  /** One page of one shard within a range, ordered by the members' bytes. */
+  members(group: Group, shard: number, options: IdRange & { readonly limit?: number }): Promise<Page>;
+  /** Which of these ids are members of the group, read by key. */
+  membersAmong(group: Group, ids: readonly MemberId[]): Promise<Set<MemberId>>;
 
   /** Notes that a room has members; a hint that is never taken back by a leave and expires (design D5). */
   noteRoom(namespace: string, room: string, socketId: string, at: Millis): Promise<void>;
@@ -332,8 +332,10 @@ export interface Forwarder {
 
 /** Work handed to another invocation. */
 export interface Workers {
-  /** Resolves when the platform has accepted the work. */
+  /** Each resolves when the platform has accepted the work. */
   open(work: OpenWork): Promise<void>;
+  deliver(work: DeliverWork): Promise<void>;
+  reap(work: ReapWork): Promise<void>;
 }
 
 export interface OpenWork {
@@ -341,6 +343,56 @@ export interface OpenWork {
   readonly connectionId: string;
   readonly sid: string;
   readonly connectedAt: Millis;
+}
+
+/** A part of a broadcast's audience, to be posted to. All that is needed for it, now or from a dead-letter queue. */
+export interface DeliverWork {
+  readonly v: 1;
+  readonly kind: 'range';
+  /** The message's: with the range it names the work, whoever does it and how often it is begun. */
+  readonly id: string;
+  readonly target: {
+    readonly namespace: string;
+    readonly rooms: readonly string[];
+    readonly except: readonly string[];
+  };
+  readonly range: IdRange;
+  readonly frames: readonly string[];
+  readonly volatile: boolean;
+  readonly publishedAt: Millis;
+  /** Posts per second: its part of the account's quota. */
+  readonly perSecond: number;
+  /** Recipients that it is thought to have. */
+  readonly expected: number;
+}
+
+/** Recipients whose connection has gone: what is left of them is removed. */
+export interface ReapWork {
+  readonly v: 1;
+  readonly kind: 'reap';
+  readonly gone: readonly { readonly id: MemberId; readonly connectionId: string; readonly group: Group }[];
+}
+
+/** How far a piece of work has come. */
+export interface Progress {
+  /** Everybody up to and with this one has been tried, or is among `late`. */
+  readonly through?: MemberId;
+  /** Who was tried, without a result yet. */
+  readonly late: readonly { readonly id: MemberId; readonly connectionId: string }[];
+  readonly posted: number;
+  readonly gone: number;
+  readonly failed: number;
+  /** The parts that it has been divided into; whoever finds them has to see that they are done. */
+  readonly parts?: readonly IdRange[];
+  readonly done: boolean;
+}
+
+/** Progress that outlives an invocation. One at a time has a piece of work, for as long as it says so. */
+export interface Checkpoints {
+  /** Takes the work until a time, and tells how far it has come; `busy` while somebody else has it. */
+  claim(work: string, owner: string, until: Millis): Promise<Progress | 'busy'>;
+  /** Saves how far it has come and keeps it until a time; false where it is somebody else's now. */
+  save(work: string, owner: string, progress: Progress, until: Millis): Promise<boolean>;
 }
 
 export interface Clock {
@@ -358,6 +410,24 @@ export interface Random {
 export interface Secrets {
   /** @throws SecretError where the secret is not there or cannot be read. */
   get(name: string): Promise<string>;
+}
+
+/** What operators see of the bus; names are CloudWatch's. */
+export type CountName =
+  /** Broadcasts asked for. */
+  | 'Broadcasts'
+  /** Recipients of broadcasts by how they ended. */
+  | 'Posted'
+  | 'Gone'
+  | 'Failed'
+  /** Parts of broadcasts that were handed over. */
+  | 'Ranges';
+/** From the publish to the last post of one of its parts. */
+export type DurationName = 'FanOutTime';
+
+export interface Metrics {
+  count(name: CountName, value: number): void;
+  milliseconds(name: DurationName, value: number): void;
 }
 
 type Fields = Readonly<Record<string, unknown>>;

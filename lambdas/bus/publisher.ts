@@ -11,16 +11,17 @@ import {
 } from '../contract/publish.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { withAttachments } from '../protocol/socket-packet.ts';
-import { broadcast, openSockets, type Target } from './broadcast.ts';
+import { openSockets, type Target } from './audience.ts';
 import { CallEffects } from './call-effects.ts';
 import { appContext, type Bus } from './context.ts';
 import { BusError, invalidPayload } from './errors.ts';
+import { broadcast } from './fan-out.ts';
 import { Grants } from './grants.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { newId } from './names.ts';
 import { eventFrames } from './packets.ts';
 import { parsePayload } from './payloads.ts';
 import type { SocketRecord } from './ports.ts';
+import { reapLater } from './reaping.ts';
 import { NamespaceBroadcast, SocketSession } from './socket-session.ts';
 
 const CONCURRENCY = 16;
@@ -119,19 +120,23 @@ export class Publisher {
     const { namespace, rooms, except, event, flags } = request;
     this.#known(request);
     const frames = eventFrames(namespace, event, emitArguments(request));
-    const report = await broadcast(this.#bus, { namespace, rooms, except }, frames, {
-      volatile: flags.volatile === true,
-    });
-    await this.#lifecycle.reap(report.gone);
+    const report = await broadcast(
+      this.#bus,
+      { namespace, rooms, except },
+      { frames, volatile: flags.volatile === true, ...(request.id === undefined ? {} : { id: request.id }) },
+    );
+    await reapLater(this.#bus, report.gone);
+    const { id, audience, posted, gone, failed, ranges } = report;
+    const isKnown = ranges === 0;
     return {
       ok: true,
-      id: request.id ?? newId(this.#bus.random),
+      id,
       offset: null,
-      audience: report.audience,
-      posted: report.posted,
-      gone: report.gone.length,
-      failed: report.failed,
-      ranges: 0,
+      audience,
+      posted: isKnown ? posted : null,
+      gone: isKnown ? gone.length : null,
+      failed: isKnown ? failed : null,
+      ranges,
     };
   }
 
@@ -152,7 +157,7 @@ export class Publisher {
     const io = new NamespaceBroadcast(effects, application, { rooms: [], except: [], volatile: false });
     const result = await call.handle(io, args, appContext(this.#bus, application));
     await effects.settled();
-    await this.#lifecycle.reap(effects.gone);
+    await reapLater(this.#bus, effects.gone);
     return { ok: true, result: result ?? null };
   }
 }

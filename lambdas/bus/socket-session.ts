@@ -1,14 +1,18 @@
 /** A socket while one invocation works with it: what applications call `socket`. */
+
+import { activeRooms } from './active-rooms.ts';
 import type { AnyBroadcast, AnyNamespace, AnySocket, Application, RemoteSocket } from './application.ts';
-import { activeRooms, audience, broadcast, type Found, openSockets } from './broadcast.ts';
+import { audience, openSockets } from './audience.ts';
 import { appContext, type Bus } from './context.ts';
 import { deliver } from './delivery.ts';
 import { BusError, invalidPayload } from './errors.ts';
+import { broadcast } from './fan-out.ts';
 import { MAX_CONNECTION_MS } from './heartbeat.ts';
 import { checkRoomName, looksLikeSocketId } from './names.ts';
 import { eventFrames } from './packets.ts';
 import { checkServerEvent } from './payloads.ts';
 import type { Json, SocketRecord, SocketRef } from './ports.ts';
+import type { Found } from './union-reader.ts';
 
 /**
  * How long a missing prerequisite is waited for before a handler refuses (design D13). Longer than the cold start of
@@ -310,14 +314,9 @@ export class NamespaceBroadcast implements AnyNamespace {
     const { bus, gone } = this.#effects;
     return this.#effects.enqueue(async () => {
       const target = { namespace: this.name, rooms: this.#state.rooms, except: this.#state.except };
-      const report = await broadcast(bus, target, frames, { volatile: this.#state.volatile });
+      const report = await broadcast(bus, target, { frames, volatile: this.#state.volatile });
       gone.push(...report.gone);
-      bus.log.debug('broadcast', {
-        event,
-        audience: report.audience,
-        posted: report.posted,
-        failed: report.failed,
-      });
+      bus.log.debug('broadcast', { ...report, event, gone: report.gone.length });
     });
   }
 

@@ -1,12 +1,12 @@
 /** Once a minute: pings, reaps the silent, and does what is due (design D4). Reads no table whole. */
 import pMap from 'p-map';
 import { PING_FRAME } from '../protocol/engine-packet.ts';
-import { type Found, groupMembers } from './broadcast.ts';
 import type { Bus } from './context.ts';
 import { deliver } from './delivery.ts';
 import { dueSlots, MINUTE_MS, minuteOf, silenceLimitMs, slotOf } from './heartbeat.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Connection, Due, SweepCursor } from './ports.ts';
+import { type Found, readAll } from './union-reader.ts';
 
 const CONCURRENCY = 32;
 /** A quarter of API Gateway's 10,000 requests/s, because every ping brings a pong that counts too (design D4). */
@@ -67,7 +67,7 @@ export class Sweeper {
 
   async #pingSlot(slot: number, silenceKnown: boolean): Promise<{ pinged: number; reaped: number }> {
     const { clock, config } = this.#bus;
-    const members = [...(await groupMembers(this.#bus, { kind: 'slot', slot })).values()];
+    const members = [...(await readAll(this.#bus.store, [{ kind: 'slot', slot }])).values()];
     const oldest = clock.now() - silenceLimitMs(config);
     const silent = silenceKnown ? members.filter((member) => (member.seen ?? 0) < oldest) : [];
     const silentIds = new Set(silent.map((member) => member.connectionId));

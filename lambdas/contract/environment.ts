@@ -24,6 +24,14 @@ export const environmentSchema = z.object({
   EVENT_BUS: z.optional(text),
   /** Name of the function that posts the open packet; only `connect` needs it. */
   OPEN_FUNCTION: z.optional(text),
+  /** Name of the function that posts to large audiences and cleans up; those need it that emit, but for itself. */
+  DELIVER_FUNCTION: z.optional(text),
+  /** Set by Lambda: the function's own name. */
+  AWS_LAMBDA_FUNCTION_NAME: z.optional(text),
+  /** API Gateway's request quota of the account in this Region, per second. */
+  REQUESTS_PER_SECOND: integer(100, 1_000_000),
+  /** How many recipients a broadcast posts to in the invocation that asked for it. */
+  INLINE_POSTS: integer(1, 5_000),
   /** Comma list of the applications this deployment runs, by name. */
   APPS: text,
   /** Comma list of origins allowed beside those that the applications declare; `*` allows any. */
@@ -63,6 +71,7 @@ export const environmentSchema = z.object({
   TRUST_FORWARDED: z.optional(z.enum(['true', 'false'])),
   POWERTOOLS_LOG_LEVEL: z.enum(LOG_LEVELS),
   POWERTOOLS_SERVICE_NAME: text,
+  POWERTOOLS_METRICS_NAMESPACE: text,
 });
 
 export type Environment = z.output<typeof environmentSchema>;
@@ -80,5 +89,6 @@ export const FUNCTION_NAMES = [
   'sweep',
   'http',
   'poll',
+  'deliver',
 ] as const;
 export type FunctionName = (typeof FUNCTION_NAMES)[number];

@@ -3,6 +3,7 @@
 import { applications } from 'socketbus:applications';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DynamoCheckpoints } from '../adapters/dynamo-checkpoints.ts';
 import { DynamoOutbox } from '../adapters/dynamo-outbox.ts';
 import { DynamoRows } from '../adapters/dynamo-rows.ts';
 import { DynamoStore } from '../adapters/dynamo-store.ts';
@@ -12,14 +13,19 @@ import { LambdaWorkers } from '../adapters/lambda-workers.ts';
 import { ManagedSecrets } from '../adapters/managed-secrets.ts';
 import { ManagementWire } from '../adapters/management-wire.ts';
 import { powertoolsLog, type RequestLog } from '../adapters/powertools-log.ts';
+import { powertoolsMetrics, type RequestMetrics } from '../adapters/powertools-metrics.ts';
 import { systemClock, systemRandom } from '../adapters/system.ts';
 import type { Application } from '../bus/application.ts';
 import type { Bus } from '../bus/context.ts';
+import { FAN_OUT_SHARE } from '../bus/fan-out.ts';
 import { HttpRouter } from '../bus/http-router.ts';
 import { Lifecycle } from '../bus/lifecycle.ts';
 import { Messages } from '../bus/messages.ts';
+import { PacedWire } from '../bus/paced-wire.ts';
+import { Pacer } from '../bus/pacing.ts';
 import { Polling } from '../bus/polling.ts';
 import { Publisher } from '../bus/publisher.ts';
+import { RangeDelivery } from '../bus/range-delivery.ts';
 import { Registry } from '../bus/registry.ts';
 import { Sweeper } from '../bus/sweeper.ts';
 import { TransportWire } from '../bus/transport-wire.ts';
@@ -28,11 +34,13 @@ import { Upgrades } from '../bus/upgrade.ts';
 export interface Server {
   readonly bus: Bus;
   readonly log: RequestLog;
+  readonly metrics: RequestMetrics;
   readonly lifecycle: Lifecycle;
   readonly messages: Messages;
   readonly upgrades: Upgrades;
   readonly polling: Polling;
   readonly publisher: Publisher;
+  readonly ranges: RangeDelivery;
   readonly sweeper: Sweeper;
   readonly router: HttpRouter;
   /** Whether the front door's `X-Forwarded-For` is believed. */
@@ -47,26 +55,37 @@ export function createServer(): Server {
   const client = documentClient();
   const parts = { client, table: environment.BUS_TABLE, clock: systemClock, random: systemRandom };
   const outbox = new DynamoOutbox(parts);
+  const metrics = powertoolsMetrics();
+  const pacer = new Pacer({ perSecond: environment.REQUESTS_PER_SECOND * FAN_OUT_SHARE, clock: systemClock });
+  const wire = new PacedWire(new ManagementWire(environment.CALLBACK_URL, log), pacer);
   const bus: Bus = {
     store: new DynamoStore({
       ...parts,
       isHot: (namespace, room) => registry.roomOwner(namespace, room)?.kind.hot === true,
     }),
-    wire: new TransportWire(new ManagementWire(environment.CALLBACK_URL, log), outbox, log),
+    wire: new TransportWire(wire, outbox, log),
     outbox,
-    workers: new LambdaWorkers(environment.OPEN_FUNCTION ?? ''),
+    workers: new LambdaWorkers({
+      open: environment.OPEN_FUNCTION,
+      // `deliver` hands on to itself, and has its name from Lambda alone.
+      deliver: environment.DELIVER_FUNCTION ?? environment.AWS_LAMBDA_FUNCTION_NAME,
+    }),
+    checkpoints: new DynamoCheckpoints(parts),
     rows: new DynamoRows(client, environment.APPS_TABLE, systemClock),
     forwarder: new EventBridgeForwarder(environment.EVENT_BUS),
     clock: systemClock,
     random: systemRandom,
     secrets: new ManagedSecrets(environment.SECRET_PREFIX, systemClock),
     log,
+    metrics,
     registry,
     config: {
       pingIntervalMinutes: environment.PING_INTERVAL_MINUTES,
       pingTimeoutMinutes: environment.PING_TIMEOUT_MINUTES,
       trackPongs: environment.TRACK_PONGS === 'true',
       transports: environment.TRANSPORTS,
+      requestsPerSecond: environment.REQUESTS_PER_SECOND,
+      inlinePosts: environment.INLINE_POSTS,
       pollHoldMs: environment.POLL_HOLD_SECONDS * 1_000,
       identityMode: environment.IDENTITY,
       origins: list(environment.ORIGINS),
@@ -79,13 +98,15 @@ export function createServer(): Server {
   return {
     bus,
     log,
+    metrics,
     lifecycle,
     messages,
     upgrades,
     polling: new Polling(bus, lifecycle, messages),
     publisher: new Publisher(bus, lifecycle),
+    ranges: new RangeDelivery(bus),
     sweeper: new Sweeper(bus, lifecycle),
-    router: new HttpRouter(bus, lifecycle),
+    router: new HttpRouter(bus),
     trustForwarded: environment.TRUST_FORWARDED === 'true',
   };
 }

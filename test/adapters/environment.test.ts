@@ -11,11 +11,14 @@ const WHOLE = {
   TRACK_PONGS: 'true',
   TRANSPORTS: 'polling,websocket',
   POLL_HOLD_SECONDS: '5',
+  REQUESTS_PER_SECOND: '10000',
+  INLINE_POSTS: '500',
   SECRET_PREFIX: 'socketbus',
   IDENTITY: 'token',
   JWT_ID_CLAIM: 'sub',
   POWERTOOLS_LOG_LEVEL: 'INFO',
   POWERTOOLS_SERVICE_NAME: 'socketbus',
+  POWERTOOLS_METRICS_NAMESPACE: 'socketbus',
 };
 
 const problem = (variables: Record<string, string | undefined>): string => {
@@ -37,6 +40,8 @@ describe("a function's environment", () => {
       TRACK_PONGS: 'true',
       TRANSPORTS: ['polling', 'websocket'],
       POLL_HOLD_SECONDS: 5,
+      REQUESTS_PER_SECOND: 10_000,
+      INLINE_POSTS: 500,
     });
   });
 

@@ -15,7 +15,7 @@ describe('the open work', () => {
 
   test('is an asynchronous invocation of the named function, in the form which that function reads', async () => {
     lambda.on(InvokeCommand).resolves({ StatusCode: 202 });
-    await new LambdaWorkers('open-function').open(WORK);
+    await new LambdaWorkers({ open: 'open-function', deliver: 'deliver-function' }).open(WORK);
     const [call] = lambda.commandCalls(InvokeCommand);
     const { Payload, ...input } = call!.args[0].input;
     expect(input).toEqual({ FunctionName: 'open-function', InvocationType: 'Event' });
@@ -26,6 +26,8 @@ describe('the open work', () => {
     lambda
       .on(InvokeCommand)
       .rejects(Object.assign(new Error('slow down'), { name: 'TooManyRequestsException' }));
-    await expect(new LambdaWorkers('open-function').open(WORK)).rejects.toThrow('slow down');
+    await expect(
+      new LambdaWorkers({ open: 'open-function', deliver: 'deliver-function' }).open(WORK),
+    ).rejects.toThrow('slow down');
   });
 });

@@ -94,7 +94,7 @@ export function storeCases(make: (options: StoreFactoryOptions) => Promise<Store
   const allMembers = async (group: Group): Promise<Member[]> => {
     const members: Member[] = [];
     for (let shard = 0; shard < store.shards(group); shard += 1) {
-      for (let after: Uint8Array | undefined; ; ) {
+      for (let after: string | undefined; ; ) {
         const page = await store.members(group, shard, after === undefined ? {} : { after });
         members.push(...page.members);
         after = page.next;
@@ -549,7 +549,7 @@ export function storeCases(make: (options: StoreFactoryOptions) => Promise<Store
     test('come in the unsigned order of their bytes, page by page, each once', async () => {
       const ids = await fill(ROOM, 25);
       const pages: string[][] = [];
-      for (let after: Uint8Array | undefined; ; ) {
+      for (let after: string | undefined; ; ) {
         const page = await store.members(roomGroup(ROOM), 0, {
           limit: 10,
           ...(after === undefined ? {} : { after }),
@@ -567,10 +567,27 @@ export function storeCases(make: (options: StoreFactoryOptions) => Promise<Store
     test('can be read from any place, also where no member is', async () => {
       const ids = byBytes(await fill(ROOM, 5));
       const after = Buffer.alloc(15, 0x80);
-      const page = await store.members(roomGroup(ROOM), 0, { after });
+      const page = await store.members(roomGroup(ROOM), 0, { after: after.toString('base64url') });
       expect(page.members.map(({ id }) => id)).toEqual(
         ids.filter((id) => Buffer.compare(Buffer.from(id, 'base64url'), after) > 0),
       );
+    });
+
+    test('can be read up to any place, and from one to another', async () => {
+      const ids = byBytes(await fill(ROOM, 6));
+      const read = async (range: { after?: string; through?: string }) =>
+        (await store.members(roomGroup(ROOM), 0, range)).members.map(({ id }) => id);
+      expect(await read({ through: ids[3]! })).toEqual(ids.slice(0, 4));
+      expect(await read({ after: ids[1]!, through: ids[3]! })).toEqual(ids.slice(2, 4));
+      expect(await read({ after: ids[3]!, through: ids[3]! })).toEqual([]);
+    });
+
+    test('are told from others by their keys', async () => {
+      const ids = await fill(ROOM, 3);
+      const { socket: stranger } = await newSocket();
+      const asked = [ids[0]!, stranger.id, ids[2]!];
+      expect(await store.membersAmong(roomGroup(ROOM), asked)).toEqual(new Set([ids[0], ids[2]]));
+      expect(await store.membersAmong(whole, asked)).toEqual(new Set(asked));
     });
 
     test('of a hot room and of a namespace lie in 16 shards, of any other room in one', async () => {

@@ -20,6 +20,8 @@ const busWith = (origins: readonly string[] = []) => ({
     pingIntervalMinutes: 4,
     pingTimeoutMinutes: 2,
     trackPongs: true,
+    requestsPerSecond: 10_000,
+    inlinePosts: 500,
     transports: ['polling', 'websocket'] as const,
     pollHoldMs: 5_000,
     identityMode: 'token' as const,

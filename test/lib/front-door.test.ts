@@ -6,6 +6,7 @@ import { App, Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FUNCTION_NAMES, type FunctionName } from '../../lambdas/contract/environment.ts';
 import type { Bundles } from '../../lib/bundles.ts';
 import { SocketBusStack, type SocketBusStackProps } from '../../lib/stack.ts';
 
@@ -14,7 +15,7 @@ let bundles: Bundles;
 
 beforeAll(async () => {
   outdir = await mkdtemp(join(tmpdir(), 'socketbus-door-'));
-  const sizes = { connect: 1, open: 1, message: 1, disconnect: 1, publish: 1, sweep: 1, http: 1, poll: 1 };
+  const sizes = Object.fromEntries(FUNCTION_NAMES.map((name) => [name, 1])) as Record<FunctionName, number>;
   const directory = await mkdtemp(join(outdir, 'code-'));
   bundles = { directory, apps: ['watch-groups'], eagerKilobytes: sizes };
   await writeFile(join(directory, 'connect.mjs'), 'export const handler = async () => undefined;');

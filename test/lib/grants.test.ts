@@ -42,6 +42,7 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
     apps: APPS,
     'POST connections': CONNECTIONS,
     'DELETE connections': CONNECTIONS,
+    'function deliver': ['lambda:InvokeFunction'],
     'secret socketbus/JWT_SECRET': SECRET,
     'secret socketbus/CLOUD_API_KEY': SECRET,
     'event bus': ['events:PutEvents'],
@@ -52,6 +53,7 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
     apps: APPS,
     'POST connections': CONNECTIONS,
     'DELETE connections': CONNECTIONS,
+    'function deliver': ['lambda:InvokeFunction'],
   },
   publish: {
     'own logs': LOGS,
@@ -59,6 +61,7 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
     apps: APPS,
     'POST connections': CONNECTIONS,
     'DELETE connections': CONNECTIONS,
+    'function deliver': ['lambda:InvokeFunction'],
     'dead letters': ['sqs:GetQueueAttributes', 'sqs:GetQueueUrl', 'sqs:SendMessage'],
   },
   sweep: {
@@ -67,6 +70,7 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
     apps: APPS,
     'POST connections': CONNECTIONS,
     'DELETE connections': CONNECTIONS,
+    'function deliver': ['lambda:InvokeFunction'],
   },
   http: {
     'own logs': LOGS,
@@ -74,6 +78,7 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
     apps: APPS,
     'POST connections': CONNECTIONS,
     'DELETE connections': CONNECTIONS,
+    'function deliver': ['lambda:InvokeFunction'],
     'secret socketbus/JWT_SECRET': SECRET,
     'secret socketbus/CLOUD_API_KEY': SECRET,
   },
@@ -83,9 +88,19 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
     apps: APPS,
     'POST connections': CONNECTIONS,
     'DELETE connections': CONNECTIONS,
+    'function deliver': ['lambda:InvokeFunction'],
     'secret socketbus/JWT_SECRET': SECRET,
     'secret socketbus/CLOUD_API_KEY': SECRET,
     'event bus': ['events:PutEvents'],
+  },
+  deliver: {
+    'own logs': LOGS,
+    bus: BUS,
+    apps: APPS,
+    'POST connections': CONNECTIONS,
+    'DELETE connections': CONNECTIONS,
+    'function deliver': ['lambda:InvokeFunction'],
+    'dead letters': ['sqs:GetQueueAttributes', 'sqs:GetQueueUrl', 'sqs:SendMessage'],
   },
 };
 

@@ -5,6 +5,7 @@ import { App, Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FUNCTION_NAMES, type FunctionName } from '../../lambdas/contract/environment.ts';
 import type { Bundles } from '../../lib/bundles.ts';
 import { ConfigurationError } from '../../lib/errors.ts';
 import { SocketBus, type SocketBusProps } from '../../lib/socket-bus.ts';
@@ -15,7 +16,7 @@ let bundles: Bundles;
 
 beforeAll(async () => {
   outdir = await mkdtemp(join(tmpdir(), 'socketbus-app-'));
-  const sizes = { connect: 1, open: 1, message: 1, disconnect: 1, publish: 1, sweep: 1, http: 1, poll: 1 };
+  const sizes = Object.fromEntries(FUNCTION_NAMES.map((name) => [name, 1])) as Record<FunctionName, number>;
   bundles = {
     directory: await mkdtemp(join(outdir, 'code-')),
     apps: ['watch-groups'],

@@ -1,4 +1,5 @@
 /** Lambda: instances on demand, one event each at a time; some die, and asynchronous work comes late or twice. */
+import { DynamoCheckpoints } from '../../lambdas/adapters/dynamo-checkpoints.ts';
 import { DynamoStore } from '../../lambdas/adapters/dynamo-store.ts';
 import { postOutcome } from '../../lambdas/adapters/post-outcome.ts';
 import type { RequestLog } from '../../lambdas/adapters/powertools-log.ts';
@@ -7,13 +8,15 @@ import { HttpRouter } from '../../lambdas/bus/http-router.ts';
 import { Lifecycle } from '../../lambdas/bus/lifecycle.ts';
 import { Messages } from '../../lambdas/bus/messages.ts';
 import { Polling } from '../../lambdas/bus/polling.ts';
-import type { OpenWork, Outbox } from '../../lambdas/bus/ports.ts';
+import type { DeliverWork, OpenWork, Outbox, ReapWork } from '../../lambdas/bus/ports.ts';
 import { Publisher } from '../../lambdas/bus/publisher.ts';
+import { RangeDelivery } from '../../lambdas/bus/range-delivery.ts';
 import type { Registry } from '../../lambdas/bus/registry.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
 import { TransportWire } from '../../lambdas/bus/transport-wire.ts';
 import { Upgrades } from '../../lambdas/bus/upgrade.ts';
 import { connectHandler } from '../../lambdas/handlers/connect.ts';
+import { deliverHandler } from '../../lambdas/handlers/deliver.ts';
 import { disconnectHandler } from '../../lambdas/handlers/disconnect.ts';
 import { messageHandler } from '../../lambdas/handlers/message.ts';
 import { openHandler } from '../../lambdas/handlers/open.ts';
@@ -32,6 +35,7 @@ import { type FaultedPosts, WatchedOutbox } from './watched-outbox.ts';
 
 const HANDLERS = {
   connect: connectHandler,
+  deliver: deliverHandler,
   disconnect: disconnectHandler,
   message: messageHandler,
   open: openHandler,
@@ -46,6 +50,7 @@ type Handler = (event: unknown, context: Deadline) => Promise<unknown>;
 /** As the stack configures them (lib/functions.ts). */
 const SECONDS: Readonly<Record<FunctionName, number>> = {
   connect: 10,
+  deliver: 120,
   disconnect: 25,
   message: 25,
   open: 20,
@@ -59,8 +64,8 @@ const COLD_MS = 300;
 /** A function's clock is right within this. */
 const SKEW_MS = 100;
 const LAST_FATAL_CALL = 12;
-/** Lambda drops asynchronous work that is older (lib/functions.ts). */
-const OPEN_EVENT_AGE_MS = 60_000;
+/** Lambda drops asynchronous work that is older (lib/functions.ts, lib/events.ts). */
+const EVENT_AGE_MS = { open: 60_000, deliver: 60 * 60_000 } as const;
 
 const GIVEN_UP = new Set(['closing a silent connection', 'an upgrade failed, closing the connection']);
 
@@ -90,6 +95,14 @@ export interface FunctionsOptions {
   /** Told where the server cuts a connection of which it takes the client to be gone, or broken. */
   readonly gaveUp: (connectionId: string, reason: string) => void;
 }
+
+/** What functions are asked for, by name. */
+interface Work {
+  readonly open: OpenWork;
+  readonly deliver: DeliverWork | ReapWork;
+}
+
+const NO_METRICS = { count: () => {}, milliseconds: () => {}, flush: () => {} };
 
 interface Warm {
   readonly instance: Instance;
@@ -160,7 +173,7 @@ export class Functions {
     this.#ground.trace(() => `${label} ${how.kind}${how.kind === 'answered' ? ` ${brief(how.value)}` : ''}`);
     if (how.kind !== 'threw') return;
     // What is retried or made up for by the next tick may fail, but not for nothing.
-    const isRepeated = name === 'open' || name === 'sweep';
+    const isRepeated = name === 'open' || name === 'deliver' || name === 'sweep';
     if (!isRepeated || this.#ground.isFaultless) {
       this.#ground.violation(`${label} threw ${String(how.error)}`);
     }
@@ -196,7 +209,13 @@ export class Functions {
       store: new DynamoStore({ ...parts, isHot }),
       wire: new TransportWire(this.#wire(instance), outbox, log),
       outbox,
-      workers: { open: (work) => this.#enqueue(instance, work) },
+      workers: {
+        open: (work) => this.#enqueue(instance, 'open', work),
+        deliver: (work) => this.#enqueue(instance, 'deliver', work),
+        reap: (work) => this.#enqueue(instance, 'deliver', work),
+      },
+      checkpoints: new DynamoCheckpoints(parts),
+      metrics: NO_METRICS,
       rows: memoryRows(),
       forwarder: { forward: async () => {} },
       clock,
@@ -213,14 +232,16 @@ export class Functions {
     const server: Server = {
       bus,
       log,
+      metrics: NO_METRICS,
       lifecycle,
       messages,
       upgrades,
       polling: new Polling(bus, lifecycle, messages),
       trustForwarded: false,
       publisher: new Publisher(bus, lifecycle),
+      ranges: new RangeDelivery(bus),
       sweeper: new Sweeper(bus, lifecycle),
-      router: new HttpRouter(bus, lifecycle),
+      router: new HttpRouter(bus),
     };
     return sabotage.server?.(server) ?? server;
   }
@@ -248,33 +269,33 @@ export class Functions {
   }
 
   /** Lambda's Invoke for an event: it may be accepted without saying so, and then is accepted again. */
-  #enqueue(instance: Instance, work: OpenWork): Promise<void> {
+  #enqueue<N extends keyof Work>(instance: Instance, name: N, work: Work[N]): Promise<void> {
     let left = 3;
     return instance.port(
-      () => `invoke open ${work.connectionId}`,
+      () => `invoke ${name} ${brief(work)}`,
       POST_MS,
       (): Attempt<void> => {
         const { chance, faults } = this.#ground;
         left -= 1;
         const isUnanswered = chance.hits(faults.attemptUnanswered);
         const isLost = !isUnanswered && chance.hits(faults.attemptLost);
-        if (!isLost) this.#accepted(work);
+        if (!isLost) this.#accepted(name, work);
         if (!isLost && !isUnanswered) return { answer: undefined };
         return left > 0 ? { againAfter: chance.latency(100) } : { failure: new Error('ServiceException') };
       },
     );
   }
 
-  #accepted(work: OpenWork): void {
+  #accepted<N extends keyof Work>(name: N, work: Work[N]): void {
     const { chance, faults, scheduler } = this.#ground;
-    const until = scheduler.now() + OPEN_EVENT_AGE_MS;
+    const until = scheduler.now() + EVENT_AGE_MS[name];
     const deliver = (ms: number): void => {
       this.running += 1;
       scheduler.after(ms, () => {
         this.running -= 1;
         if (scheduler.now() > until) return;
         // A failed event is tried again after about a minute (Lambda developer guide, asynchronous invocation).
-        this.invoke('open', work, (how) => {
+        this.invoke(name, work, (how) => {
           if (how.kind !== 'answered') deliver(this.#ground.chance.between(50_000, 70_000));
         });
       });

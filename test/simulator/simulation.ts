@@ -89,6 +89,9 @@ class Simulation {
         table: this.#table,
         registry: new Registry(testApplications(ledger)),
         config: {
+          requestsPerSecond: 10_000,
+          // Two in a room are an audience to be divided.
+          inlinePosts: 1,
           pingIntervalMinutes: this.#intervalMinutes,
           pingTimeoutMinutes: this.#timeoutMinutes,
           trackPongs: this.#trackPongs,

@@ -1,5 +1,6 @@
 /** The server over real rows, with a wire and a clock that a test holds in its hands. */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DynamoCheckpoints } from '../../lambdas/adapters/dynamo-checkpoints.ts';
 import { DynamoOutbox } from '../../lambdas/adapters/dynamo-outbox.ts';
 import { DynamoStore } from '../../lambdas/adapters/dynamo-store.ts';
 import type { Application } from '../../lambdas/bus/application.ts';
@@ -10,9 +11,13 @@ import { Messages } from '../../lambdas/bus/messages.ts';
 import { Polling } from '../../lambdas/bus/polling.ts';
 import type {
   Clock,
+  CountName,
+  DeliverWork,
+  DurationName,
   ForwardedEvent,
   Handshake,
   Log,
+  Metrics,
   OpenWork,
   PostOutcome,
   Random,
@@ -20,6 +25,7 @@ import type {
   Wire,
 } from '../../lambdas/bus/ports.ts';
 import { Publisher } from '../../lambdas/bus/publisher.ts';
+import { RangeDelivery, type RangeReport } from '../../lambdas/bus/range-delivery.ts';
 import { Registry } from '../../lambdas/bus/registry.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
 import { TransportWire } from '../../lambdas/bus/transport-wire.ts';
@@ -112,6 +118,20 @@ export class FakeLog implements Log {
   }
 }
 
+/** Sums what was counted. */
+export class FakeMetrics implements Metrics {
+  readonly counts: Partial<Record<CountName, number>> = {};
+  readonly durations: { readonly name: DurationName; readonly value: number }[] = [];
+
+  count(name: CountName, value: number): void {
+    this.counts[name] = (this.counts[name] ?? 0) + value;
+  }
+
+  milliseconds(name: DurationName, value: number): void {
+    this.durations.push({ name, value });
+  }
+}
+
 export interface World {
   readonly table: BusTable;
   readonly bus: Bus;
@@ -119,13 +139,17 @@ export interface World {
   readonly wire: FakeWire;
   readonly clock: FakeClock;
   readonly log: FakeLog;
+  readonly metrics: FakeMetrics;
   readonly opened: OpenWork[];
+  /** Parts of broadcasts that were handed over, and not posted yet. */
+  readonly handedOver: DeliverWork[];
   readonly forwarded: ForwardedEvent[];
   readonly lifecycle: Lifecycle;
   readonly messages: Messages;
   readonly upgrades: Upgrades;
   readonly polling: Polling;
   readonly publisher: Publisher;
+  readonly ranges: RangeDelivery;
   readonly sweeper: Sweeper;
   readonly router: HttpRouter;
 }
@@ -136,6 +160,8 @@ export interface WorldOptions {
   readonly settings?: Readonly<Record<string, string>>;
   readonly origins?: readonly string[];
   readonly clock?: FakeClock;
+  /** Recipients that a broadcast posts to itself. @default 500 */
+  readonly inlinePosts?: number;
   /** Rows to begin with. */
   readonly rows?: Awaited<ReturnType<BusTable['rows']>>;
   /** Puts something between the store and the table. */
@@ -166,7 +192,9 @@ export async function world(options: WorldOptions): Promise<World> {
   const wire = new FakeWire();
   const log = new FakeLog();
   const registry = new Registry(options.applications);
+  const metrics = new FakeMetrics();
   const opened: OpenWork[] = [];
+  const handedOver: DeliverWork[] = [];
   const forwarded: ForwardedEvent[] = [];
   const store = new DynamoStore({
     client: options.client?.(table.client) ?? table.client,
@@ -189,7 +217,13 @@ export async function world(options: WorldOptions): Promise<World> {
       open: async (work) => {
         opened.push(work);
       },
+      deliver: async (work) => {
+        handedOver.push(work);
+      },
+      // At once: what a test looks at next is what is left.
+      reap: (work) => lifecycle.reap(work.gone),
     },
+    checkpoints: new DynamoCheckpoints({ client: table.client, table: BUS_TABLE, clock, random }),
     rows: memoryRows(),
     forwarder: {
       forward: async (event) => {
@@ -206,11 +240,14 @@ export async function world(options: WorldOptions): Promise<World> {
       },
     },
     log,
+    metrics,
     registry,
     config: {
       pingIntervalMinutes: 4,
       pingTimeoutMinutes: 2,
       trackPongs: true,
+      requestsPerSecond: 10_000,
+      inlinePosts: options.inlinePosts ?? 500,
       transports: ['polling', 'websocket'],
       pollHoldMs: 5_000,
       identityMode: 'trusted',
@@ -228,15 +265,18 @@ export async function world(options: WorldOptions): Promise<World> {
     wire,
     clock,
     log,
+    metrics,
     opened,
+    handedOver,
     forwarded,
     lifecycle,
     messages,
     upgrades,
     polling: new Polling(bus, lifecycle, messages),
     publisher: new Publisher(bus, lifecycle),
+    ranges: new RangeDelivery(bus),
     sweeper: new Sweeper(bus, lifecycle),
-    router: new HttpRouter(bus, lifecycle),
+    router: new HttpRouter(bus),
   };
 }
 
@@ -268,4 +308,13 @@ export async function joinedNamespace(
     reply === undefined ? undefined : (JSON.parse(reply.slice(prefix.length)) as { sid: string }).sid;
   if (sid === undefined) throw new Error('the namespace did not answer');
   return sid;
+}
+
+/** Posts what was handed over, and what is handed over meanwhile. */
+export async function deliverRanges(at: World): Promise<RangeReport[]> {
+  const reports: RangeReport[] = [];
+  for (let work = at.handedOver.shift(); work !== undefined; work = at.handedOver.shift()) {
+    reports.push(await at.ranges.run(work, () => 60_000));
+  }
+  return reports;
 }

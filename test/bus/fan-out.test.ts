@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
-import { audience, broadcast, type Target } from '../../lambdas/bus/broadcast.ts';
+import { audience, type Target } from '../../lambdas/bus/audience.ts';
+import { broadcast } from '../../lambdas/bus/fan-out.ts';
 import { connected, connectionId, joinedNamespace, type World, world } from '../support/world.ts';
 
 const ROOMS = ['list:1', 'list:2', 'hot:1', 'list:none'] as const;
@@ -103,7 +104,11 @@ describe('a broadcast', () => {
     const [first, second] = some as [Client, Client];
     here.wire.outcome = (id) =>
       ({ [first.connection]: 'gone' as const, [second.connection]: 'refused' as const })[id] ?? 'ok';
-    const report = await broadcast(here.bus, { namespace: '/', rooms: [], except: [] }, ['42["e"]']);
+    const report = await broadcast(
+      here.bus,
+      { namespace: '/', rooms: [], except: [] },
+      { frames: ['42["e"]'] },
+    );
     expect(report).toMatchObject({ audience: 8, posted: 6, failed: 1 });
     expect(report.gone).toMatchObject([{ id: first.id, connectionId: first.connection }]);
     expect(here.wire.to(connectionId(99))).not.toContain('42["e"]');

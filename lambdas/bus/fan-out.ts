@@ -1,0 +1,129 @@
+/**
+ * One packet to everybody in a union of rooms (design D6): what the first reads find is posted here, and if the audience
+ * goes on, the rest is divided among invocations of `deliver`.
+ */
+import pMap from 'p-map';
+import { ownSockets, type Sources, sourcesOf, type Target, withoutExcepted } from './audience.ts';
+import type { Bus } from './context.ts';
+import { deliverToAll } from './delivery.ts';
+import { Exceptions } from './exceptions.ts';
+import { newId } from './names.ts';
+import { estimateRest, type MemberId, planRanges } from './plan.ts';
+import type { DeliverWork } from './ports.ts';
+import { type Block, type Found, UnionReader } from './union-reader.ts';
+
+/** Of the account's request quota, what a fan-out may use: clients' messages and other functions need some. */
+export const FAN_OUT_SHARE = 0.9;
+/** A rest below this share of what is posted here anyway is posted here as well: an invocation for it would take longer. */
+const FEW_SHARE = 0.2;
+/** Invocations that are asked for at the same time. */
+const CONCURRENCY = 16;
+
+export interface Message {
+  /** Of one packet, encoded; each recipient is sent the same. */
+  readonly frames: readonly string[];
+  readonly volatile?: boolean;
+  /** @default a new one */
+  readonly id?: string;
+}
+
+export interface BroadcastReport {
+  readonly id: string;
+  /** Recipients; an estimate where `ranges` is not 0. */
+  readonly audience: number;
+  /** Of those that were posted to here. */
+  readonly posted: number;
+  readonly failed: number;
+  readonly gone: readonly Found[];
+  /** Invocations that post to the others. */
+  readonly ranges: number;
+}
+
+/**
+ * Resolves when everybody has been tried, or is in a part that the platform has accepted.
+ * @throws whatever kept a part from being handed over; others may have got the packet
+ */
+export async function broadcast(bus: Bus, target: Target, message: Message): Promise<BroadcastReport> {
+  const id = message.id ?? newId(bus.random);
+  const sources = sourcesOf(bus, target);
+  const [first, own] = await Promise.all([
+    readFirst(bus, sources),
+    ownSockets(bus, target.namespace, sources).then((members) => withoutExcepted(bus, members, sources)),
+  ]);
+  const here = new Map([...first.members, ...own].map((member) => [member.id, member]));
+  const works = rangeWorks(bus, target, { ...message, id }, first, own);
+  // Both are seen to their end: what was handed over is under way, whatever becomes of the rest.
+  const [report, handedOver] = await Promise.allSettled([
+    deliverToAll(bus, [...here.values()], message.frames, { volatile: message.volatile === true }),
+    pMap(works, (work) => bus.workers.deliver(work), { concurrency: CONCURRENCY }),
+  ]);
+  if (handedOver.status === 'rejected') throw handedOver.reason;
+  if (report.status === 'rejected') throw report.reason;
+  return { id, audience: here.size + first.remaining, ...report.value, ranges: works.length };
+}
+
+/** What is posted here, and how much lies beyond it. */
+interface First {
+  readonly members: readonly Found[];
+  /** Absent: there is no more. */
+  readonly through?: MemberId;
+  readonly remaining: number;
+}
+
+async function readFirst({ store, config }: Pick<Bus, 'store' | 'config'>, sources: Sources): Promise<First> {
+  const most = config.inlinePosts;
+  const reader = new UnionReader(store, sources.groups, { pageRows: most + 1 });
+  const exceptions = new Exceptions(store, sources.exceptIds, sources.exceptGroups, {});
+  const few = Math.ceil(most * FEW_SHARE);
+  const members: Found[] = [];
+  for (let read = 0; ; ) {
+    const block = await reader.next();
+    read += block.members.length;
+    const over = Math.max(read - most, 0);
+    const beyond = block.through === undefined ? 0 : estimateRest({}, block.through, read);
+    const isRest = over + beyond >= few;
+    const part = isRest ? cutBlock(block, block.members.length - over) : block;
+    members.push(...(await exceptions.without(part)));
+    if (part.through === undefined) return { members, remaining: 0 };
+    if (isRest) {
+      const cutOff = block.members.length - part.members.length;
+      return { members, through: part.through, remaining: cutOff + beyond };
+    }
+  }
+}
+
+function cutBlock(block: Block, most: number): Block {
+  const members = block.members.slice(0, Math.max(most, 1));
+  const last = members.at(-1);
+  return members.length === block.members.length || last === undefined
+    ? block
+    : { members, through: last.id };
+}
+
+function rangeWorks(
+  { clock, config }: Pick<Bus, 'clock' | 'config'>,
+  { namespace, rooms, except }: Target,
+  message: Message & { readonly id: string },
+  { through, remaining }: First,
+  own: readonly Found[],
+): DeliverWork[] {
+  if (through === undefined) return [];
+  const { ranges, perSecond } = planRanges(
+    { after: through },
+    remaining,
+    config.requestsPerSecond * FAN_OUT_SHARE,
+  );
+  const expected = Math.ceil(remaining / ranges.length);
+  return ranges.map((range) => ({
+    v: 1,
+    kind: 'range',
+    id: message.id,
+    target: { namespace, rooms, except: [...except, ...own.map(({ id }) => id)] },
+    range,
+    frames: message.frames,
+    volatile: message.volatile === true,
+    publishedAt: clock.now(),
+    perSecond,
+    expected,
+  }));
+}

@@ -1,0 +1,24 @@
+import type { Pacer } from './pacing.ts';
+import type { PostOutcome, Wire } from './ports.ts';
+
+/** A wire whose posts wait for their turn, and tell the pacer how they ended. */
+export class PacedWire implements Wire {
+  readonly #wire: Wire;
+  readonly #pacer: Pacer;
+
+  constructor(wire: Wire, pacer: Pacer) {
+    this.#wire = wire;
+    this.#pacer = pacer;
+  }
+
+  async post(connectionId: string, frame: string): Promise<PostOutcome> {
+    await this.#pacer.take();
+    const outcome = await this.#wire.post(connectionId, frame);
+    this.#pacer.settled(outcome);
+    return outcome;
+  }
+
+  close(connectionId: string): Promise<boolean> {
+    return this.#wire.close(connectionId);
+  }
+}

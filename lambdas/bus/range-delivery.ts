@@ -1,0 +1,309 @@
+/**
+ * Posts a packet to one range of an audience (design D6). What it has done is written down at least every 64 posts, so
+ * that a retried or doubled invocation repeats no more than those; what it cannot do in time it hands over.
+ */
+import { sourcesOf } from './audience.ts';
+import type { Bus } from './context.ts';
+import { type DeliveryOutcome, deliver } from './delivery.ts';
+import { UnavailableError } from './errors.ts';
+import { Exceptions } from './exceptions.ts';
+import { newId } from './names.ts';
+import { Pacer } from './pacing.ts';
+import { estimateRest, type IdRange, type MemberId, planRanges } from './plan.ts';
+import type { DeliverWork, Progress, Wire } from './ports.ts';
+import { reapLater } from './reaping.ts';
+import { type Block, type Found, UnionReader } from './union-reader.ts';
+
+/** Posts that a crash may repeat: those under way, and those done and not written down. */
+export const MOST_OPEN = 64;
+/** So many done in a row are written down. */
+const SAVE_EVERY = 32;
+/** A recipient that takes longer must not hold up those behind it: it is noted as late and tried on beside them. */
+const LATE_MS = 250;
+/** How long work is somebody's without a sign of life: longer than a post is tried, shorter than Lambda's first retry. */
+const LEASE_MS = 20_000;
+/** How often somebody else's work is looked at. */
+const BUSY_STEP_MS = 1_000;
+/** Before its time is up an invocation begins no more posts: the last ones may take 5 s, and then it hands over. */
+const MARGIN_MS = 10_000;
+/** A range that turns out this many times larger than it was thought is divided. */
+const MISJUDGED = 2;
+
+export interface RangeReport {
+  readonly posted: number;
+  readonly gone: number;
+  readonly failed: number;
+  /** Parts that were handed over. */
+  readonly parts: number;
+  /** Somebody else has done it, or does it. */
+  readonly superseded: boolean;
+}
+
+export class RangeDelivery {
+  readonly #bus: Bus;
+
+  constructor(bus: Bus) {
+    this.#bus = bus;
+  }
+
+  /**
+   * @param remainingMs how long this invocation may still run
+   * @throws UnavailableError where somebody else has the work all that time, for the platform to try again later
+   */
+  async run(work: DeliverWork, remainingMs: () => number): Promise<RangeReport> {
+    const owner = newId(this.#bus.random);
+    const progress = await this.#claimed(work, owner, remainingMs);
+    const run = new Run(this.#bus, work, owner, progress, () => remainingMs() > MARGIN_MS);
+    return run.finish();
+  }
+
+  /** A doubled invocation waits: should the other one be lost, its lease runs out. */
+  async #claimed(work: DeliverWork, owner: string, remainingMs: () => number): Promise<Progress> {
+    const { checkpoints, clock } = this.#bus;
+    for (;;) {
+      const progress = await checkpoints.claim(workName(work), owner, clock.now() + LEASE_MS);
+      if (progress !== 'busy') return progress;
+      if (remainingMs() < MARGIN_MS) throw new UnavailableError('a range is being posted by somebody else');
+      await clock.sleep(BUSY_STEP_MS);
+    }
+  }
+}
+
+function workName({ id, range }: DeliverWork): string {
+  return `${id}:${range.after ?? ''}:${range.through ?? ''}`;
+}
+
+interface Attempt {
+  readonly id: MemberId;
+  readonly connectionId: string;
+  state: 'under way' | 'late' | 'settled';
+}
+
+/** One invocation's work on a range. */
+class Run {
+  readonly #bus: Bus;
+  readonly #work: DeliverWork;
+  readonly #owner: string;
+  readonly #hasTime: () => boolean;
+  readonly #pacer: Pacer;
+  readonly #changes = new Changes();
+  /** Begun since what was last written down, in their order. */
+  readonly #open: Attempt[] = [];
+  /** Those before them that have no result yet. */
+  readonly #late = new Set<Attempt>();
+  readonly #gone: Found[] = [];
+  readonly #counts: Record<DeliveryOutcome, number>;
+  #progress: Progress;
+  #saving: Promise<void> | undefined;
+  #isLost = false;
+  #failure: unknown;
+
+  constructor(bus: Bus, work: DeliverWork, owner: string, progress: Progress, hasTime: () => boolean) {
+    this.#bus = bus;
+    this.#work = work;
+    this.#owner = owner;
+    this.#progress = progress;
+    this.#hasTime = hasTime;
+    const { posted, gone, failed } = progress;
+    this.#counts = { posted, gone, failed };
+    this.#pacer = new Pacer({ perSecond: work.perSecond, clock: bus.clock });
+  }
+
+  async finish(): Promise<RangeReport> {
+    if (this.#progress.done) return this.#report(true);
+    try {
+      if (this.#progress.parts === undefined) await this.#post();
+      await this.#handOver(this.#progress.parts ?? []);
+      return this.#report(false);
+    } catch (error) {
+      if (this.#isLost) return this.#report(true);
+      throw error;
+    } finally {
+      await reapLater(this.#bus, this.#gone);
+    }
+  }
+
+  async #post(): Promise<void> {
+    for (const late of this.#progress.late) {
+      const attempt: Attempt = { ...late, state: 'late' };
+      this.#late.add(attempt);
+      void this.#try(attempt, {
+        ...late,
+        group: { kind: 'namespace', namespace: this.#work.target.namespace },
+      });
+    }
+    const parts = await this.#postInOrder();
+    while (this.#late.size > 0 || this.#open.some(({ state }) => state !== 'settled'))
+      await this.#changes.next();
+    await this.#saving;
+    await this.#save(this.#open.length, parts);
+    this.#throwIfStopped();
+  }
+
+  /** @returns what is left to others */
+  async #postInOrder(): Promise<readonly IdRange[]> {
+    const { target, range } = this.#work;
+    const { store } = this.#bus;
+    const begin = this.#progress.through;
+    const rest: IdRange = begin === undefined ? range : { ...range, after: begin };
+    const sources = sourcesOf(this.#bus, target);
+    const exceptions = new Exceptions(store, sources.exceptIds, sources.exceptGroups, rest);
+    const reader = new UnionReader(store, sources.groups, { range: rest });
+    let left = rest;
+    for (
+      let block = await reader.next(), parts = this.#misjudged(rest, block);
+      ;
+      block = await reader.next()
+    ) {
+      for (const member of await exceptions.without(block)) {
+        if (!(await this.#hasPlace())) return [left];
+        this.#begin(member);
+        left = { ...left, after: member.id };
+      }
+      if (block.through === undefined) return [];
+      left = { ...left, after: block.through };
+      if (parts.length > 1) return parts;
+      parts = [];
+    }
+  }
+
+  /** What lies beyond a block, divided, where that is so much more than was thought that it takes more than one. */
+  #misjudged(range: IdRange, { members, through }: Block): readonly IdRange[] {
+    if (through === undefined) return [];
+    const remaining = estimateRest(range, through, members.length);
+    if (members.length + remaining < MISJUDGED * this.#work.expected) return [];
+    return planRanges({ ...range, after: through }, remaining, this.#work.perSecond).ranges;
+  }
+
+  /** Waits until one more may be begun; false where none may any more. */
+  async #hasPlace(): Promise<boolean> {
+    while (this.#open.length + this.#late.size >= MOST_OPEN) {
+      this.#throwIfStopped();
+      this.#saveSoon();
+      await this.#changes.next();
+    }
+    this.#throwIfStopped();
+    return this.#hasTime();
+  }
+
+  #begin(member: Found): void {
+    const attempt: Attempt = { id: member.id, connectionId: member.connectionId, state: 'under way' };
+    this.#open.push(attempt);
+    void this.#try(attempt, member);
+  }
+
+  async #try(attempt: Attempt, member: Found): Promise<void> {
+    const { clock, log, random } = this.#bus;
+    const { frames, volatile } = this.#work;
+    const wire = this.#wireFor(attempt);
+    try {
+      const outcome = await deliver({ wire, clock, random, log }, attempt.connectionId, frames, { volatile });
+      this.#counts[outcome] += 1;
+      if (outcome === 'gone') this.#gone.push(member);
+    } catch (error) {
+      this.#counts.failed += 1;
+      log.error('a recipient could not be tried', { connectionId: attempt.connectionId, error });
+    }
+    attempt.state = 'settled';
+    this.#late.delete(attempt);
+    this.#changes.tell();
+    if (this.#settledInOrder() >= SAVE_EVERY) this.#saveSoon();
+  }
+
+  /** Posts in their turn; once the first has begun, time runs. */
+  #wireFor(attempt: Attempt): Wire {
+    const { clock, wire } = this.#bus;
+    let isTimed = false;
+    return {
+      post: async (connectionId, frame) => {
+        await this.#pacer.take();
+        if (!isTimed) void clock.sleep(LATE_MS).then(() => this.#overtake(attempt));
+        isTimed = true;
+        const outcome = await wire.post(connectionId, frame);
+        this.#pacer.settled(outcome);
+        return outcome;
+      },
+      close: (connectionId) => wire.close(connectionId),
+    };
+  }
+
+  #overtake(attempt: Attempt): void {
+    if (attempt.state !== 'under way') return;
+    attempt.state = 'late';
+    this.#changes.tell();
+  }
+
+  /** How many, from the first that is not written down, hold nobody up. */
+  #settledInOrder(): number {
+    const first = this.#open.findIndex(({ state }) => state === 'under way');
+    return first < 0 ? this.#open.length : first;
+  }
+
+  #saveSoon(): void {
+    const count = this.#settledInOrder();
+    if (this.#saving !== undefined || count === 0) return;
+    this.#saving = this.#save(count)
+      .catch((error: unknown) => {
+        this.#failure ??= error;
+      })
+      .finally(() => {
+        this.#saving = undefined;
+        this.#changes.tell();
+      });
+  }
+
+  /** Writes down the first `count` of those that are open. @param parts what is left, at the end */
+  async #save(count: number, parts?: readonly IdRange[]): Promise<void> {
+    const { checkpoints, clock } = this.#bus;
+    const saved = this.#open.slice(0, count);
+    const late = [...this.#late, ...saved.filter(({ state }) => state === 'late')];
+    const through = saved.at(-1)?.id ?? this.#progress.through;
+    const progress: Progress = {
+      ...this.#counts,
+      ...(through === undefined ? {} : { through }),
+      late: late.map(({ id, connectionId }) => ({ id, connectionId })),
+      ...(parts === undefined || parts.length === 0 ? {} : { parts }),
+      done: parts?.length === 0,
+    };
+    const until = clock.now() + LEASE_MS;
+    if (!(await checkpoints.save(workName(this.#work), this.#owner, progress, until))) {
+      this.#isLost = true;
+      return;
+    }
+    this.#open.splice(0, count);
+    for (const attempt of late) if (attempt.state === 'late') this.#late.add(attempt);
+    this.#progress = progress;
+  }
+
+  /** Written down before it is done, so that whoever comes after a crash hands over the same parts under the same names. */
+  async #handOver(parts: readonly IdRange[]): Promise<void> {
+    if (parts.length === 0) return;
+    const perSecond = this.#work.perSecond / parts.length;
+    await Promise.all(parts.map((range) => this.#bus.workers.deliver({ ...this.#work, range, perSecond })));
+    const { checkpoints, clock } = this.#bus;
+    const done: Progress = { ...this.#progress, ...this.#counts, done: true };
+    await checkpoints.save(workName(this.#work), this.#owner, done, clock.now() + LEASE_MS);
+  }
+
+  #throwIfStopped(): void {
+    if (this.#isLost) throw new UnavailableError('somebody else has taken the range over');
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #report(superseded: boolean): RangeReport {
+    return { ...this.#counts, parts: this.#progress.parts?.length ?? 0, superseded };
+  }
+}
+
+/** Wakes those who wait for something to have changed. */
+class Changes {
+  #waiting: (() => void)[] = [];
+
+  next(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  tell(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+}

@@ -1,0 +1,22 @@
+import type { RangeReport } from '../bus/range-delivery.ts';
+import type { Deadline } from '../wiring/deadline.ts';
+import type { Server } from '../wiring/server.ts';
+import { deliverEventSchema } from '../wiring/work.ts';
+
+/**
+ * Posts a packet to a range of its audience, or cleans up after recipients that have gone. Invoked asynchronously. A
+ * failure is thrown: the platform tries it twice again, and what still fails is kept in the dead-letter queue.
+ */
+export function deliverHandler(server: Server) {
+  return async (event: unknown, context: Deadline): Promise<RangeReport | undefined> => {
+    const work = deliverEventSchema.parse(event);
+    if (work.kind === 'reap') {
+      await server.lifecycle.reap(work.gone);
+      return undefined;
+    }
+    server.log.forRequest({ messageId: work.id });
+    const report = await server.ranges.run(work, () => context.getRemainingTimeInMillis());
+    server.log.info('a range was posted', { ...report, range: work.range, expected: work.expected });
+    return report;
+  };
+}
