@@ -16,6 +16,7 @@ import type {
   Store,
   SweepCursor,
 } from '../bus/ports.ts';
+import { isPollingId } from '../contract/ids.ts';
 import {
   connectionBytes,
   connectionKey,
@@ -28,7 +29,6 @@ import {
   HOT_SHARDS,
   idBytes,
   idText,
-  isPollingId,
   memberKey,
   type RowKey,
   SWEEP_KEY,

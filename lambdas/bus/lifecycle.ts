@@ -3,6 +3,7 @@
  * store are the ones the design's models hold (D5): nobody is left believed-joined-but-deaf, and no ghost stays.
  */
 
+import { isPollingId } from '../contract/ids.ts';
 import { openFrame } from '../protocol/engine-packet.ts';
 import type { Application, AuthOutcome } from './application.ts';
 import type { Found } from './broadcast.ts';
@@ -18,7 +19,7 @@ import {
   RECYCLE_TO_MS,
   slotOf,
 } from './heartbeat.ts';
-import { isPollingId, newId } from './names.ts';
+import { newId } from './names.ts';
 import { connectErrorFrame, connectFrame, disconnectFrame, eventFrames } from './packets.ts';
 import type {
   Connection,
