@@ -4,23 +4,21 @@
  */
 
 import { isPollingId } from '../contract/ids.ts';
-import { openFrame } from '../protocol/engine-packet.ts';
 import type { Application, AuthOutcome } from './application.ts';
 import type { Found } from './broadcast.ts';
-import { appContext, type Bus, MAX_FRAME_BYTES } from './context.ts';
+import { appContext, type Bus } from './context.ts';
 import { OPENING_BACKOFF_MS, postUntil, retryThrottled, retryUndelivered } from './delivery.ts';
 import { asBusError, UnavailableError } from './errors.ts';
 import {
   CONNECT_TIMEOUT_MS,
   MAX_CONNECTION_MS,
-  MINUTE_MS,
   OPENING_MS,
   RECYCLE_FROM_MS,
   RECYCLE_TO_MS,
   slotOf,
 } from './heartbeat.ts';
 import { newId } from './names.ts';
-import { connectErrorFrame, connectFrame, disconnectFrame, eventFrames } from './packets.ts';
+import { connectErrorFrame, connectFrame, disconnectFrame, eventFrames, greetingFrame } from './packets.ts';
 import type {
   Connection,
   Due,
@@ -90,13 +88,7 @@ export class Lifecycle implements SocketEnder {
    */
   async greet(work: OpenWork): Promise<void> {
     const { clock, config, log, store, wire } = this.#bus;
-    const frame = openFrame({
-      sid: work.sid,
-      upgrades: [],
-      pingInterval: config.pingIntervalMinutes * MINUTE_MS,
-      pingTimeout: config.pingTimeoutMinutes * MINUTE_MS,
-      maxPayload: MAX_FRAME_BYTES,
-    });
+    const frame = greetingFrame(config, work.sid, []);
     const outcome = await this.#postOpening(work.connectionId, frame);
     if (outcome !== 'ok') {
       log.warn('the open packet could not be posted', { connectionId: work.connectionId, outcome });
