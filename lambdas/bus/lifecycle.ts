@@ -4,6 +4,7 @@
  */
 
 import { isPollingId } from '../contract/ids.ts';
+import type { ProtocolError } from '../protocol/protocol-error.ts';
 import type { Application, AuthOutcome } from './application.ts';
 import type { Found } from './broadcast.ts';
 import { appContext, type Bus } from './context.ts';
@@ -242,6 +243,16 @@ export class Lifecycle implements SocketEnder {
     if (!(await this.#bus.wire.close(connectionId)))
       throw new UnavailableError('a connection could not be cut');
     await this.disconnected(connectionId);
+  }
+
+  /** Closes a connection that broke the protocol, and says how. @throws as {@link close} */
+  async closeViolator(connectionId: string, error: ProtocolError): Promise<void> {
+    this.#bus.log.info('protocol violation, closing the connection', {
+      connectionId,
+      reason: error.reason,
+      cause: error.message,
+    });
+    await this.close(connectionId);
   }
 
   /** Cleans up after recipients whose post was answered with 410, unless they may still be opening. */

@@ -190,13 +190,7 @@ export class Polling {
 
   /** Two requests of one kind at a time: the client is broken, or it is two. */
   async #overlap(id: string): Promise<PollAnswer> {
-    const error = new ProtocolError('forced close', 'two requests at a time');
-    this.#bus.log.info('protocol violation, closing the connection', {
-      connectionId: id,
-      reason: error.reason,
-      cause: error.message,
-    });
-    await this.#lifecycle.close(id);
+    await this.#lifecycle.closeViolator(id, new ProtocolError('forced close', 'two requests at a time'));
     return text(400, '', 'text/plain; charset=UTF-8');
   }
 }
