@@ -10,7 +10,7 @@ export function seededRandom(seed: number | string, sequence: number | string): 
 }
 
 /** Numbers in [0, 1) from 32 bits of seed (Tommy Ettinger's mulberry32, public domain). */
-function mulberry32(seed: number): Random {
+export function mulberry32(seed: number): Random {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

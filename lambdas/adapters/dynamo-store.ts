@@ -17,6 +17,7 @@ import type {
   Store,
   SweepCursor,
 } from '../bus/ports.ts';
+import { isPollingId } from '../contract/ids.ts';
 import {
   connectionBytes,
   connectionKey,
@@ -29,7 +30,6 @@ import {
   HOT_SHARDS,
   idBytes,
   idText,
-  isPollingId,
   memberKey,
   type RowKey,
   SWEEP_KEY,

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Due, Group, SocketKey } from '../bus/ports.ts';
+import { ID_BYTES, isPollingId } from '../contract/ids.ts';
 
 export interface RowKey {
   readonly p: Uint8Array;
@@ -26,15 +27,7 @@ const ONLY = Uint8Array.of(0);
 export const HOT_SHARDS = 16;
 /** Partitions of one minute's due rows: 500 new connections/s write two each. */
 export const DUE_SHARDS = 16;
-const ID_BYTES = 15;
 const CONNECTION_ID_BYTES = 11;
-const POLLING_ID_BYTES = 15;
-const POLLING_ID = /^[A-Za-z0-9_-]{20}$/;
-
-/** Whether a connection's address is that of a client that polls: the sid it was given. */
-export function isPollingId(connectionId: string): boolean {
-  return POLLING_ID.test(connectionId);
-}
 
 /** Marks a connection id that is not API Gateway's usual 11 bytes of base64url; a byte that UTF-8 never has. */
 const TEXT_MARK = 0xff;
@@ -137,14 +130,14 @@ export function connectionBytes(connectionId: string): Buffer {
     return bytes;
   const text = Buffer.from(connectionId, 'utf8');
   // With one mark some texts would have the length of a usual id, and be taken for it.
-  const marks = [CONNECTION_ID_BYTES, POLLING_ID_BYTES].includes(text.length + 1) ? 2 : 1;
+  const marks = [CONNECTION_ID_BYTES, ID_BYTES].includes(text.length + 1) ? 2 : 1;
   return Buffer.concat([Buffer.alloc(marks, TEXT_MARK), text]);
 }
 
 export function connectionText(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (buffer.length === CONNECTION_ID_BYTES) return `${buffer.toString('base64url')}=`;
-  if (buffer.length === POLLING_ID_BYTES) return buffer.toString('base64url');
+  if (buffer.length === ID_BYTES) return buffer.toString('base64url');
   return buffer.subarray(buffer[1] === TEXT_MARK ? 2 : 1).toString('utf8');
 }
 

@@ -4,22 +4,22 @@
  */
 
 import pMap from 'p-map';
-import { openFrame } from '../protocol/engine-packet.ts';
+import { isPollingId } from '../contract/ids.ts';
+import type { ProtocolError } from '../protocol/protocol-error.ts';
 import type { Application, AuthOutcome } from './application.ts';
-import { appContext, type Bus, MAX_FRAME_BYTES } from './context.ts';
+import { appContext, type Bus } from './context.ts';
 import { OPENING_BACKOFF_MS, postUntil, retryThrottled, retryUndelivered } from './delivery.ts';
 import { asBusError, UnavailableError } from './errors.ts';
 import {
   CONNECT_TIMEOUT_MS,
   MAX_CONNECTION_MS,
-  MINUTE_MS,
   OPENING_MS,
   RECYCLE_FROM_MS,
   RECYCLE_TO_MS,
   slotOf,
 } from './heartbeat.ts';
-import { isPollingId, newId } from './names.ts';
-import { connectErrorFrame, connectFrame, disconnectFrame, eventFrames } from './packets.ts';
+import { newId } from './names.ts';
+import { connectErrorFrame, connectFrame, disconnectFrame, eventFrames, greetingFrame } from './packets.ts';
 import type {
   Connection,
   Due,
@@ -93,13 +93,7 @@ export class Lifecycle implements SocketEnder {
    */
   async greet(work: OpenWork): Promise<void> {
     const { clock, config, log, store, wire } = this.#bus;
-    const frame = openFrame({
-      sid: work.sid,
-      upgrades: [],
-      pingInterval: config.pingIntervalMinutes * MINUTE_MS,
-      pingTimeout: config.pingTimeoutMinutes * MINUTE_MS,
-      maxPayload: MAX_FRAME_BYTES,
-    });
+    const frame = greetingFrame(config, work.sid, []);
     const outcome = await this.#postOpening(work.connectionId, frame);
     if (outcome !== 'ok') {
       log.warn('the open packet could not be posted', { connectionId: work.connectionId, outcome });
@@ -253,6 +247,16 @@ export class Lifecycle implements SocketEnder {
     if (!(await this.#bus.wire.close(connectionId)))
       throw new UnavailableError('a connection could not be cut');
     await this.disconnected(connectionId);
+  }
+
+  /** Closes a connection that broke the protocol, and says how. @throws as {@link close} */
+  async closeViolator(connectionId: string, error: ProtocolError): Promise<void> {
+    this.#bus.log.info('protocol violation, closing the connection', {
+      connectionId,
+      reason: error.reason,
+      cause: error.message,
+    });
+    await this.close(connectionId);
   }
 
   /** Cleans up after recipients whose post was answered with 410, unless they may still be opening. */

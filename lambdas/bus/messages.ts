@@ -262,13 +262,8 @@ export class Messages {
   }
 
   async #violation(connectionId: string, error: ProtocolError): Promise<void> {
-    this.#bus.log.info('protocol violation, closing the connection', {
-      connectionId,
-      reason: error.reason,
-      cause: error.message,
-    });
     try {
-      await this.#lifecycle.close(connectionId);
+      await this.#lifecycle.closeViolator(connectionId, error);
     } catch (failure) {
       this.#bus.log.error('a connection could not be cleaned up', { connectionId, error: failure });
     }

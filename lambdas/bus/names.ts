@@ -1,11 +1,9 @@
 /** Identifiers and how they look. */
 import { createHash } from 'node:crypto';
+import { hasIdForm, ID_BYTES } from '../contract/ids.ts';
 import { invalidPayload } from './errors.ts';
 import type { Random } from './ports.ts';
 
-/** 15 random bytes are 20 characters of base64url, the form of Socket.IO's own ids. */
-export const ID_BYTES = 15;
-const ID_FORM = /^[A-Za-z0-9_-]{20}$/;
 const MAX_ROOM_BYTES = 2_048;
 
 export function newId(random: Random): string {
@@ -24,14 +22,9 @@ export function pollingId(sid: string): string {
     .toString('base64url');
 }
 
-/** API Gateway's ids have 16 characters. */
-export function isPollingId(connectionId: string): boolean {
-  return ID_FORM.test(connectionId);
-}
-
 /** Whether a room's name could be a socket's own room. */
 export function looksLikeSocketId(name: string): boolean {
-  return ID_FORM.test(name);
+  return hasIdForm(name);
 }
 
 /** @throws BusError for a name that no key can be made of: empty, over 2 KB, or not well-formed Unicode. */

@@ -1,10 +1,28 @@
 /** Packets the server sends, as frames. */
 import { MAX_PACKET_BYTES } from '../contract/publish.ts';
+import { openFrame } from '../protocol/engine-packet.ts';
 import { PacketType, socketFrames } from '../protocol/socket-packet.ts';
+import { type BusConfig, MAX_FRAME_BYTES, type Transport } from './context.ts';
 import { invalidPayload } from './errors.ts';
+import { MINUTE_MS } from './heartbeat.ts';
 
 /** What a client's parser takes (socket.io-parser, `maxAttachments`); more would drop the client. */
 const MAX_ATTACHMENTS = 10;
+
+/** Engine.IO's greeting, with the deployment's ping cycle. */
+export function greetingFrame(
+  config: Pick<BusConfig, 'pingIntervalMinutes' | 'pingTimeoutMinutes'>,
+  sid: string,
+  upgrades: readonly Transport[],
+): string {
+  return openFrame({
+    sid,
+    upgrades,
+    pingInterval: config.pingIntervalMinutes * MINUTE_MS,
+    pingTimeout: config.pingTimeoutMinutes * MINUTE_MS,
+    maxPayload: MAX_FRAME_BYTES,
+  });
+}
 
 /**
  * An event's frames.

@@ -1,5 +1,4 @@
 /** Engine.IO's long polling: one request to receive, one to send, each answered whole (design D14). */
-import { openFrame } from '../protocol/engine-packet.ts';
 import { decodePayload, encodePayload } from '../protocol/payload.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { type Bus, MAX_FRAME_BYTES } from './context.ts';
@@ -12,11 +11,11 @@ import {
   originAllowed,
   refuseHandshake,
 } from './handshake.ts';
-import { MINUTE_MS } from './heartbeat.ts';
 import { corsHeaders } from './http-router.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Messages } from './messages.ts';
 import { newId, pollingId } from './names.ts';
+import { greetingFrame } from './packets.ts';
 import type { PollSession } from './ports.ts';
 import { PROBE_MS } from './upgrade.ts';
 
@@ -108,14 +107,7 @@ export class Polling {
       handshake: keptHandshake(request),
       credentials,
     });
-    const open = openFrame({
-      sid,
-      upgrades: config.transports.includes('websocket') ? ['websocket'] : [],
-      pingInterval: config.pingIntervalMinutes * MINUTE_MS,
-      pingTimeout: config.pingTimeoutMinutes * MINUTE_MS,
-      maxPayload: MAX_FRAME_BYTES,
-    });
-    return frames([open]);
+    return frames([greetingFrame(config, sid, config.transports.includes('websocket') ? ['websocket'] : [])]);
   }
 
   /** @param mark the request's `t`, which a front door's repeated request has again */
@@ -198,13 +190,7 @@ export class Polling {
 
   /** Two requests of one kind at a time: the client is broken, or it is two. */
   async #overlap(id: string): Promise<PollAnswer> {
-    const error = new ProtocolError('forced close', 'two requests at a time');
-    this.#bus.log.info('protocol violation, closing the connection', {
-      connectionId: id,
-      reason: error.reason,
-      cause: error.message,
-    });
-    await this.#lifecycle.close(id);
+    await this.#lifecycle.closeViolator(id, new ProtocolError('forced close', 'two requests at a time'));
     return text(400, '', 'text/plain; charset=UTF-8');
   }
 }

@@ -1,5 +1,5 @@
 /** One wire over both transports: nothing above it knows which of them a client has (design D1, D14). */
-import { isPollingId } from './names.ts';
+import { isPollingId } from '../contract/ids.ts';
 import type { Log, Outbox, PostOutcome, Wire } from './ports.ts';
 
 /** Connections whose WebSocket is remembered; one that has taken over stays the one until the end. */

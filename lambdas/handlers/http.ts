@@ -1,5 +1,5 @@
 import type { RoutedResponse } from '../bus/http-router.ts';
-import { type HttpEvent, httpEventSchema, lowerCased } from '../wiring/events.ts';
+import { httpEventSchema, httpRequest } from '../wiring/events.ts';
 import type { Server } from '../wiring/server.ts';
 
 /** HTTP beside the sockets: the applications' routes. */
@@ -12,23 +12,11 @@ export function httpHandler(server: Server) {
     }
     server.log.forRequest({ requestId: parsed.data.requestContext.requestId });
     try {
-      return await server.router.handle(routed(parsed.data));
+      return await server.router.handle(httpRequest(parsed.data));
     } catch (error) {
       server.log.error('a request failed', { path: parsed.data.rawPath, error });
       return failure();
     }
-  };
-}
-
-function routed(event: HttpEvent) {
-  const { http } = event.requestContext;
-  return {
-    method: http.method,
-    path: event.rawPath,
-    headers: lowerCased(event.headers),
-    query: Object.fromEntries(new URLSearchParams(event.rawQueryString)),
-    body: event.isBase64Encoded ? Buffer.from(event.body ?? '', 'base64').toString('utf8') : event.body,
-    address: http.sourceIp ?? '',
   };
 }
 

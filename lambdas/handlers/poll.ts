@@ -1,6 +1,5 @@
 import type { PollAnswer } from '../bus/polling.ts';
-import { httpEventSchema } from '../wiring/events.ts';
-import { pollFailure, pollRequest } from '../wiring/poll-http.ts';
+import { httpEventSchema, httpRequest } from '../wiring/events.ts';
 import type { Server } from '../wiring/server.ts';
 
 /** Engine.IO long polling behind the HTTP API. */
@@ -9,14 +8,19 @@ export function pollHandler(server: Server) {
     const parsed = httpEventSchema.safeParse(event);
     if (!parsed.success) {
       server.log.error('not an HTTP event of API Gateway', { issues: parsed.error.issues });
-      return pollFailure();
+      return failure();
     }
     server.log.forRequest({ requestId: parsed.data.requestContext.requestId });
     try {
-      return await server.polling.handle(pollRequest(parsed.data, server.bus.clock.now()));
+      return await server.polling.handle({ ...httpRequest(parsed.data), at: server.bus.clock.now() });
     } catch (error) {
       server.log.error('a polling request failed', { error });
-      return pollFailure();
+      return failure();
     }
   };
+}
+
+/** A client that is answered with this gives the connection up and opens another one. */
+function failure(): PollAnswer {
+  return { statusCode: 500, headers: { 'cache-control': 'no-store' }, body: '' };
 }

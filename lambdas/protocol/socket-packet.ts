@@ -42,22 +42,14 @@ function bytesOf(part: Uint8Array | ArrayBuffer): Buffer {
  *   separate, unordered invocations (design D13), so they cannot be put together here.
  */
 export function decodeSocketPacket(text: string): SocketPacket {
-  const decoded: Packet[] = [];
-  const decoder = new Decoder();
-  decoder.on('decoded', (packet: Packet) => decoded.push(packet));
-  try {
-    decoder.add(text);
-  } catch (cause) {
-    throw new ProtocolError('parse error', 'the message is not a Socket.IO packet', { cause });
-  }
-  const packet = decoded[0];
+  const packet = new PacketAssembler().add(text);
   if (packet === undefined) {
     throw new ProtocolError(
       'parse error',
       'binary attachments from a client are not supported over WebSocket',
     );
   }
-  return socketPacket(packet);
+  return packet;
 }
 
 /**

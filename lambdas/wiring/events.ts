@@ -49,7 +49,18 @@ export const httpEventSchema = z.object({
   }),
 });
 
-export type HttpEvent = z.output<typeof httpEventSchema>;
+/** What the applications' routes and long polling read of an HTTP event. */
+export function httpRequest(event: z.output<typeof httpEventSchema>) {
+  const { http } = event.requestContext;
+  return {
+    method: http.method,
+    path: event.rawPath,
+    headers: lowerCased(event.headers),
+    query: Object.fromEntries(new URLSearchParams(event.rawQueryString)),
+    body: event.isBase64Encoded ? Buffer.from(event.body ?? '', 'base64').toString('utf8') : event.body,
+    address: http.sourceIp ?? '',
+  };
+}
 
 /** Header names as the code reads them: behind multi-level mappings API Gateway lower-cases them, else it does not. */
 export function lowerCased(record: Readonly<Record<string, string | undefined>>): Record<string, string> {

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import type { AddressInfo } from 'node:net';
 import { crc32 } from 'node:zlib';
 import { callerOf } from '../services/caller.ts';
+import { readBody } from '../services/http-message.ts';
 import { ConnectionCutError } from './errors.ts';
 import type { ApiReply, Caller, DynamoDbFront } from './front.ts';
 
@@ -87,25 +88,11 @@ async function answer(front: DynamoDbFront, request: IncomingMessage, admit: Adm
 
 /** Reads a call; the answer where it is none of this API, or too large. */
 export async function receiveCall(request: IncomingMessage): Promise<ReceivedCall | ApiReply> {
-  const body = await bodyOf(request);
+  const body = await readBody(request, MAX_REQUEST_BYTES);
   if (body === undefined) return TOO_LARGE;
   const operation = TARGET.exec(String(request.headers['x-amz-target']))?.[1];
   if (request.method !== 'POST' || operation === undefined) return UNKNOWN_OPERATION;
   return { request, body, operation, parsed: parsedBody(body.toString('utf8')) };
-}
-
-function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes <= MAX_REQUEST_BYTES) chunks.push(chunk);
-      else resolve(undefined);
-    });
-    request.on('end', () => resolve(Buffer.concat(chunks)));
-    request.on('error', reject);
-  });
 }
 
 function parsedBody(body: string): Record<string, unknown> | undefined {

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Caller } from '../dynamodb/call.ts';
 import { carryOut, type Decision } from '../faults/decision.ts';
 import { callerOf } from '../services/caller.ts';
+import { readBody } from '../services/http-message.ts';
 import type { GatewayClock } from './clock.ts';
 import { CLOSED_NORMALLY, type Connection, MAX_MESSAGE_BYTES } from './connection.ts';
 import type { GatewayFaults } from './gateway-faults.ts';
@@ -53,9 +54,8 @@ interface Answer {
   readonly type?: string;
 }
 
-/** Posts of the size API Gateway takes are verified before they are refused as too long; beyond this nothing is read. */
+/** Posts of the size API Gateway takes are verified before they are refused as too long; larger ones are not. */
 const MAX_READ_BYTES = 10 * 1024 * 1024;
-const EMPTY = Buffer.alloc(0);
 const FAILURES: Readonly<Record<'gone' | 'throttled' | 'error', Answer>> = {
   gone: GONE,
   throttled: LIMIT_EXCEEDED,
@@ -90,8 +90,13 @@ export class ManagementApi {
     query: string,
     rawId: string,
   ): Promise<void> {
-    const body = await readBody(request);
-    if (body === 'aborted') return;
+    let body: Buffer | undefined;
+    try {
+      body = await readBody(request, MAX_READ_BYTES);
+    } catch {
+      // The caller has hung up: there is nobody to answer.
+      return;
+    }
     const admitted = this.#admit(request, path, query, rawId, body);
     if ('status' in admitted) {
       this.#answer(response, admitted);
@@ -117,9 +122,9 @@ export class ManagementApi {
     path: string,
     query: string,
     rawId: string,
-    body: Buffer | 'too-large',
+    body: Buffer | undefined,
   ): Admitted | Answer {
-    if (body === 'too-large') return TOO_LARGE;
+    if (body === undefined) return TOO_LARGE;
     const method = methodOf(request.method);
     const { headers } = request;
     if (method === undefined || rawId.includes('/')) return FORBIDDEN;
@@ -228,19 +233,4 @@ function decode(text: string): string {
     // Not percent-encoding: no connection id either, so the text itself goes into the answer 400.
     return text;
   }
-}
-
-function readBody(request: IncomingMessage): Promise<Buffer | 'too-large' | 'aborted'> {
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size <= MAX_READ_BYTES) chunks.push(chunk);
-      else resolve('too-large');
-    });
-    request.on('end', () => resolve(chunks.length > 1 ? Buffer.concat(chunks, size) : (chunks[0] ?? EMPTY)));
-    request.on('error', () => resolve('aborted'));
-    request.on('close', () => resolve('aborted'));
-  });
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { synthesise } from '../support/assembly.ts';
+import { busRows } from '../support/bus-rows.ts';
 import { heard, startTestStack, type TestStack, token } from '../support/stack.ts';
 
 let bus: TestStack;
@@ -17,13 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => bus.close());
 
-/** Rows of the bus table by the kind that their key begins with. */
-async function rows(kind: 'c' | 's' | 'm' | 'd'): Promise<Record<string, Record<string, unknown>>[]> {
-  const table = bus.stack.deployment.tables.map(({ name }) => name).find((name) => /bus/i.test(name));
-  const reply = await bus.stack.dynamodb!.handle('Scan', { TableName: table });
-  const { Items } = reply.body as { Items: Record<string, Record<string, unknown>>[] };
-  return Items.filter((row) => Buffer.from(String(row.p?.B), 'base64')[0] === kind.charCodeAt(0));
-}
+const rows = (kind: 's' | 'm') => busRows(bus.stack, kind);
 
 test('a tick pings every stock client, whose pong is written down', async () => {
   const ana = bus.client({ auth: { token: await token({ sub: '1' }) } });

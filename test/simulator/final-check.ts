@@ -1,15 +1,9 @@
 /** After the faults: whether the rows and the clients agree (design §4). */
-import {
-  connectionKey,
-  idBytes,
-  isPollingId,
-  memberKey,
-  slotMemberId,
-  socketKey,
-} from '../../lambdas/adapters/keys.ts';
+import { connectionKey, idBytes, memberKey, slotMemberId, socketKey } from '../../lambdas/adapters/keys.ts';
 import { linkedTo, readPollSession } from '../../lambdas/adapters/poll-rows.ts';
 import { expired, readConnection, readMember, readSocket } from '../../lambdas/adapters/rows.ts';
 import { slotOf } from '../../lambdas/bus/heartbeat.ts';
+import { isPollingId } from '../../lambdas/contract/ids.ts';
 import { ROOMS } from './app.ts';
 import type { Client } from './client.ts';
 import type { Row } from './expressions.ts';

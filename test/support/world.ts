@@ -30,6 +30,7 @@ import { Registry } from '../../lambdas/bus/registry.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
 import { TransportWire } from '../../lambdas/bus/transport-wire.ts';
 import { Upgrades } from '../../lambdas/bus/upgrade.ts';
+import { mulberry32 } from '../../local/random.ts';
 import { BUS_TABLE, type BusTable, busTable } from './bus-table.ts';
 import { memoryRows } from './memory-rows.ts';
 
@@ -52,19 +53,12 @@ export class FakeClock implements Clock {
   }
 }
 
-/** Repeatable chance (mulberry32). */
+/** Repeatable chance. */
 export class SeededRandom implements Random {
-  #state: number;
+  readonly float: () => number;
 
   constructor(seed: number) {
-    this.#state = seed;
-  }
-
-  float(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+    this.float = mulberry32(seed);
   }
 
   bytes(length: number): Uint8Array {
