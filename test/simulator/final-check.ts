@@ -14,6 +14,8 @@ import type { ModelTable } from './table.ts';
 
 /** What may remain of anything is gone after this; a due row outlasts a sweep that was down for a day. */
 const LONGEST_REST_MS = 27 * 60 * 60_000;
+/** But what failed for good may be done again for two weeks. */
+const LONGEST_CHECKPOINT_MS = 16 * 24 * 60 * 60_000;
 const HOT_SHARDS = 16;
 
 interface Parts {
@@ -30,7 +32,8 @@ export function checkRows(parts: Parts): void {
   const now = ground.scheduler.now();
   for (const row of table.rows()) {
     if (kindOf(row) === 'w') continue;
-    if (typeof row.t !== 'number' || row.t * 1_000 > now + LONGEST_REST_MS)
+    const longest = kindOf(row) === 'k' ? LONGEST_CHECKPOINT_MS : LONGEST_REST_MS;
+    if (typeof row.t !== 'number' || row.t * 1_000 > now + longest)
       ground.violation(`a row of kind ${kindOf(row)} never expires`);
     else if (!expired(row, now)) checkRow(parts, row);
   }

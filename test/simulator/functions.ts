@@ -31,7 +31,7 @@ import type { Ground } from './ground.ts';
 import { type Attempt, Instance } from './instance.ts';
 import { type SdkOptions, simulatedClient } from './sdk.ts';
 import type { ModelTable } from './table.ts';
-import { type FaultedPosts, WatchedOutbox } from './watched-outbox.ts';
+import { type FaultedPosts, type Parts, WatchedOutbox } from './watched-outbox.ts';
 
 const HANDLERS = {
   connect: connectHandler,
@@ -113,14 +113,14 @@ export class Functions {
   readonly #ground: Ground;
   readonly #options: FunctionsOptions;
   readonly #api: ManagementApi;
-  readonly #faulted: FaultedPosts;
+  readonly #faulted: FaultedPosts & Parts;
   readonly #idle = new Map<FunctionName, Warm[]>();
   #instances = 0;
   #invocations = 0;
   /** Events under way, or accepted and not begun; but not polls, which never end while there are clients. */
   running = 0;
 
-  constructor(ground: Ground, options: FunctionsOptions, api: ManagementApi, faulted: FaultedPosts) {
+  constructor(ground: Ground, options: FunctionsOptions, api: ManagementApi, faulted: FaultedPosts & Parts) {
     this.#ground = ground;
     this.#options = options;
     this.#api = api;
@@ -289,6 +289,7 @@ export class Functions {
   #accepted<N extends keyof Work>(name: N, work: Work[N]): void {
     const { chance, faults, scheduler } = this.#ground;
     const until = scheduler.now() + EVENT_AGE_MS[name];
+    const frame = 'kind' in work && work.kind === 'range' ? work.frames[0] : undefined;
     const deliver = (ms: number): void => {
       this.running += 1;
       scheduler.after(ms, () => {
@@ -296,16 +297,21 @@ export class Functions {
         if (scheduler.now() > until) return;
         // A failed event is tried again after about a minute (Lambda developer guide, asynchronous invocation).
         this.invoke(name, work, (how) => {
+          if (frame !== undefined) this.#faulted.tried(frame, how.kind === 'answered');
           if (how.kind !== 'answered') deliver(this.#ground.chance.between(50_000, 70_000));
         });
       });
     };
+    const begin = (ms: number): void => {
+      if (frame !== undefined) this.#faulted.handedOver(frame);
+      deliver(ms);
+    };
     if (chance.hits(faults.workLost)) {
-      deliver(chance.between(1_000, 30_000));
+      begin(chance.between(1_000, 30_000));
       return;
     }
-    deliver(chance.hits(faults.workLate) ? chance.between(500, 30_000) : chance.latency(20));
-    if (chance.hits(faults.workTwice)) deliver(chance.between(1, chance.hits(0.5) ? 100 : 30_000));
+    begin(chance.hits(faults.workLate) ? chance.between(500, 30_000) : chance.latency(20));
+    if (chance.hits(faults.workTwice)) begin(chance.between(1, chance.hits(0.5) ? 100 : 30_000));
   }
 
   #log(instance: Instance): RequestLog {

@@ -1,6 +1,6 @@
 /** What clients asked for, what they were told and what they heard; and which of it breaks a promise. */
 import type { Ground } from './ground.ts';
-import type { FaultedPosts } from './watched-outbox.ts';
+import type { FaultedPosts, Parts } from './watched-outbox.ts';
 
 interface Operation {
   readonly kind: 'join' | 'leave';
@@ -42,6 +42,10 @@ interface Publish {
   endedAt?: number;
   /** The caller was told that it went out. */
   ok?: boolean;
+  /** Parts that others have to post. */
+  parts: number;
+  /** Tries of a part that were cut off: each may be repeated by the next. */
+  cutOff: number;
   /** Connection → what went wrong with posts of this one. */
   readonly lost: Set<string>;
   readonly repeated: Map<string, number>;
@@ -50,7 +54,7 @@ interface Publish {
 /** How long an ended connection may take to reach its client. */
 const NOTICE_MS = 10_000;
 
-export class Ledger implements FaultedPosts {
+export class Ledger implements FaultedPosts, Parts {
   readonly sessions: Session[] = [];
   readonly #ground: Ground;
   /** A client that the server has forgotten notices by the missing ping: at the latest after this. */
@@ -82,6 +86,8 @@ export class Ledger implements FaultedPosts {
       except,
       exceptSid,
       begunAt,
+      parts: 0,
+      cutOff: 0,
       lost: new Set(),
       repeated: new Map(),
     });
@@ -90,9 +96,27 @@ export class Ledger implements FaultedPosts {
   end(id: number, ok: boolean): void {
     const publish = this.#publishes.get(id);
     if (publish === undefined) return;
-    publish.endedAt = this.#ground.scheduler.now();
     publish.ok = ok;
+    this.#settle(publish);
     if (!ok && this.#ground.isFaultless) this.#ground.violation(`publish ${id} failed without a fault`);
+  }
+
+  handedOver(frame: string): void {
+    const publish = this.#publishes.get(publishIn(frame) ?? -1);
+    if (publish !== undefined) publish.parts += 1;
+  }
+
+  tried(frame: string, whole: boolean): void {
+    const publish = this.#publishes.get(publishIn(frame) ?? -1);
+    if (publish === undefined) return;
+    if (whole) publish.parts -= 1;
+    else publish.cutOff += 1;
+    this.#settle(publish);
+  }
+
+  /** It has ended for its caller and for every part of it. */
+  #settle(publish: Publish): void {
+    if (publish.ok !== undefined && publish.parts === 0) publish.endedAt = this.#ground.scheduler.now();
   }
 
   post(connectionId: string, frame: string, kind: 'lost' | 'repeated'): void {
@@ -116,7 +140,7 @@ export class Ledger implements FaultedPosts {
     if (!mayHear(session, publish))
       this.#ground.violation(`${session.label} heard ${id}, which is not for it`);
     const before = session.heard.filter((each) => each.publish === id).length;
-    if (before > (publish.repeated.get(session.connectionId) ?? 0))
+    if (before > (publish.repeated.get(session.connectionId) ?? 0) + publish.cutOff)
       this.#ground.violation(`${session.label} heard ${id} once more without a reason`);
     if (before === 0) this.#checkOrder(session, publish);
     session.heard.push({ publish: id, at, via });

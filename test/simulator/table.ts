@@ -49,7 +49,7 @@ export class ModelTable {
       case 'Update':
         return this.#update(input as Write);
       case 'Query':
-        return { Items: this.#query(input) };
+        return this.#query(input);
       case 'BatchGet':
         return { Responses: this.#batchGet(input) };
       case 'TransactWrite':
@@ -91,14 +91,20 @@ export class ModelTable {
     return write.ReturnValues === 'ALL_OLD' ? { Attributes: before } : {};
   }
 
-  #query(input: Record<string, unknown>): Row[] {
+  #query(input: Record<string, unknown>): { Items: Row[]; LastEvaluatedKey?: object } {
     const { KeyConditionExpression, ExpressionAttributeValues, Limit, ExclusiveStartKey } = input;
-    if (KeyConditionExpression !== 'p = :p' || ExclusiveStartKey !== undefined)
-      throw new Error('the model knows no such query');
-    const partition = this.#partitions.get(text((ExpressionAttributeValues as Row)[':p']));
-    if (partition === undefined) return [];
-    const sorted = [...partition].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, row]) => row);
-    return Limit === undefined ? sorted : sorted.slice(0, Limit as number);
+    const values = ExpressionAttributeValues as Row;
+    const through = QUERIES[KeyConditionExpression as string]?.(values);
+    if (through === undefined) throw new Error('the model knows no such query');
+    const after = ExclusiveStartKey === undefined ? '' : text((ExclusiveStartKey as Row).s);
+    const found = [...(this.#partitions.get(text(values[':p'])) ?? [])]
+      .filter(([order]) => order > after && order <= through)
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .map(([, row]) => row);
+    if (Limit === undefined || found.length < (Limit as number)) return { Items: found };
+    const Items = found.slice(0, Limit as number);
+    // As DynamoDB does, also where nothing comes after it.
+    return { Items, LastEvaluatedKey: { p: Items.at(-1)?.p, s: Items.at(-1)?.s } };
   }
 
   #batchGet(input: Record<string, unknown>): Record<string, Row[]> {
@@ -120,6 +126,12 @@ export class ModelTable {
     for (const [kind, write] of actions) this.#write(kind, write);
   }
 }
+
+/** Up to which sort key a query goes, by its condition. */
+const QUERIES: Readonly<Record<string, (values: Row) => string>> = {
+  'p = :p': () => '\u{ffff}',
+  'p = :p AND s <= :through': (values) => text(values[':through']),
+};
 
 export function cancelled(reasons: readonly object[]): TransactionCanceledException {
   return new TransactionCanceledException({

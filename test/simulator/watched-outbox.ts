@@ -9,6 +9,13 @@ export interface FaultedPosts {
   close(connectionId: string): void;
 }
 
+/** Told of what becomes of the parts of broadcasts. */
+export interface Parts {
+  handedOver(frame: string): void;
+  /** @param whole whether it was posted to its end; otherwise it is begun again, and may repeat what it did */
+  tried(frame: string, whole: boolean): void;
+}
+
 export class WatchedOutbox extends DynamoOutbox {
   readonly #ground: Ground;
   readonly #faulted: FaultedPosts;
