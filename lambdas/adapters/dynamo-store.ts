@@ -1,13 +1,14 @@
 /** The store on DynamoDB. Each method is one call unless its contract says otherwise. */
 import pMap from 'p-map';
 import { UnavailableError } from '../bus/errors.ts';
-import type { IdRange, MemberId } from '../bus/plan.ts';
 import type {
   Clock,
   Connection,
   Due,
   Group,
+  IdRange,
   Json,
+  MemberId,
   NotedRoom,
   Page,
   Random,

@@ -2,8 +2,7 @@
 import type { Bus } from './context.ts';
 import { Exceptions } from './exceptions.ts';
 import { looksLikeSocketId } from './names.ts';
-import type { IdRange } from './plan.ts';
-import type { Group, SocketRecord } from './ports.ts';
+import type { Group, IdRange, SocketRecord } from './ports.ts';
 import { type Found, UnionReader } from './union-reader.ts';
 
 export interface Target {

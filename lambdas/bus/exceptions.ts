@@ -1,6 +1,6 @@
 /** Who a broadcast leaves out: ids are compared, rooms are read along with the audience (design D6). */
-import { cheaperByKey, estimateRest, type IdRange, type MemberId, orderOf } from './plan.ts';
-import type { Group, Store } from './ports.ts';
+import { cheaperByKey, estimateRest, orderOf } from './plan.ts';
+import type { Group, IdRange, MemberId, Store } from './ports.ts';
 import { type Block, type Found, UnionReader } from './union-reader.ts';
 
 export class Exceptions {

@@ -8,8 +8,8 @@ import type { Bus } from './context.ts';
 import { deliverToAll } from './delivery.ts';
 import { Exceptions } from './exceptions.ts';
 import { newId } from './names.ts';
-import { estimateRest, type MemberId, planRanges } from './plan.ts';
-import type { DeliverWork } from './ports.ts';
+import { estimateRest, planRanges } from './plan.ts';
+import type { DeliverWork, MemberId } from './ports.ts';
 import { type Block, type Found, UnionReader } from './union-reader.ts';
 
 /** Of the account's request quota, what a fan-out may use: clients' messages and other functions need some. */

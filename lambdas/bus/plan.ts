@@ -3,14 +3,7 @@
  * DynamoDB orders them; an audience can be cut anywhere on it. Pure.
  */
 
-/** Base64url of the 15 bytes that order a member. */
-export type MemberId = string;
-
-/** A piece of the line: beyond `after`, up to and with `through`; where one is absent, the line's own end. */
-export interface IdRange {
-  readonly after?: MemberId;
-  readonly through?: MemberId;
-}
+import type { IdRange, MemberId } from './ports.ts';
 
 const ID_BYTES = 15;
 /** The leading bytes that place an id; more would not fit a number exactly. */

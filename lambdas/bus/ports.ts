@@ -1,7 +1,5 @@
 /** What the server needs from the world. Adapters on AWS implement these; nothing here knows AWS. */
 
-import type { IdRange, MemberId } from './plan.ts';
-
 /** Milliseconds since the epoch. */
 export type Millis = number;
 
@@ -76,6 +74,15 @@ export type Group =
   | { readonly kind: 'room'; readonly namespace: string; readonly room: string }
   | { readonly kind: 'namespace'; readonly namespace: string }
   | { readonly kind: 'slot'; readonly slot: number };
+
+/** Base64url of the 15 bytes that order the members of a group. */
+export type MemberId = string;
+
+/** A piece of their order: beyond `after`, up to and with `through`; where one is absent, to the end of all. */
+export interface IdRange {
+  readonly after?: MemberId;
+  readonly through?: MemberId;
+}
 
 /** One row of a group. */
 export interface Member {

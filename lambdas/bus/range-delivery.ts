@@ -9,8 +9,8 @@ import { UnavailableError } from './errors.ts';
 import { Exceptions } from './exceptions.ts';
 import { newId } from './names.ts';
 import { Pacer } from './pacing.ts';
-import { estimateRest, type IdRange, type MemberId, planRanges } from './plan.ts';
-import type { DeliverWork, Progress, Wire } from './ports.ts';
+import { estimateRest, planRanges } from './plan.ts';
+import type { DeliverWork, IdRange, MemberId, Progress, Wire } from './ports.ts';
 import { reapLater } from './reaping.ts';
 import { type Block, type Found, UnionReader } from './union-reader.ts';
 
@@ -221,6 +221,8 @@ class Run {
         isTimed = true;
         const outcome = await wire.post(connectionId, frame);
         this.#pacer.settled(outcome);
+        // It will be tried again, after a pause.
+        if (outcome === 'throttled' || outcome === 'failed') this.#overtake(attempt);
         return outcome;
       },
       close: (connectionId) => wire.close(connectionId),

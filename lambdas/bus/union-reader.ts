@@ -1,6 +1,6 @@
 /** The members of several groups as one list: ordered by id, each once, read block by block (design D6). */
-import { type IdRange, type MemberId, orderOf } from './plan.ts';
-import type { Group, Member, Store } from './ports.ts';
+import { orderOf } from './plan.ts';
+import type { Group, IdRange, Member, MemberId, Store } from './ports.ts';
 
 /** A recipient and where it was found, so that what is left of a gone one can be removed. */
 export interface Found extends Member {
