@@ -3,6 +3,7 @@ import {
   type ClientRequest,
   Agent as HttpAgent,
   request as httpRequest,
+  type IncomingMessage,
   type RequestOptions,
 } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
@@ -44,6 +45,8 @@ export class PostClient {
     // The agent applies its timeout to idle connections only; a busy one has the deadline.
     const pool = { keepAlive: true, maxSockets: options.maxSockets, timeout: options.idleMs };
     this.#agent = secure ? new HttpsAgent(pool) : new HttpAgent(pool);
+    // One host, one pool: a connection need not be looked up by everything that may tell it from others.
+    this.#agent.getName = () => origin.host;
     this.#request = secure ? httpsRequest : httpRequest;
     this.#deadlineMs = options.deadlineMs;
     this.#base = {
@@ -71,8 +74,7 @@ export class PostClient {
         request.destroy(error);
       }, this.#deadlineMs);
       request.on('response', (response) => {
-        const type = response.headers['x-amzn-errortype'];
-        resolve({ status: response.statusCode ?? 0, type: Array.isArray(type) ? type[0] : type });
+        resolve(answerOf(response));
         // An answer that breaks off has told what it means already.
         response.on('error', () => {});
         response.resume();
@@ -87,4 +89,11 @@ export class PostClient {
   destroy(): void {
     this.#agent.destroy();
   }
+}
+
+function answerOf(response: IncomingMessage): Answer {
+  const status = response.statusCode ?? 0;
+  // Headers are taken apart when they are first looked at, and a post that went well has nothing to say in them.
+  const type = status < 300 ? undefined : response.headers['x-amzn-errortype'];
+  return { status, type: Array.isArray(type) ? type[0] : type };
 }

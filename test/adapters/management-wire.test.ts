@@ -143,17 +143,17 @@ describe('a post', () => {
   });
 
   test('has failed after the deadline, those that still wait for a connection as well', async () => {
-    const { edge, wire, log } = await edgeAndWire({ pool: { deadlineMs: 60, maxSockets: 1 } });
+    const { edge, wire, log } = await edgeAndWire({ pool: { deadlineMs: 500, maxSockets: 1 } });
     edge.answer = () => {};
     expect(await Promise.all([wire.post(ID, '1'), wire.post(ID, '2'), wire.post(ID, '3')])).toEqual([
       'failed',
       'failed',
       'failed',
     ]);
-    expect(edge.seen.map(({ body }) => body)).toEqual(['1']);
     expect(log.lines[0]).toMatchObject({ level: 'warn', fields: { error: { code: 'deadline' } } });
     edge.answer = (response) => response.end();
     expect(await wire.post(ID, '4')).toBe('ok');
+    expect(edge.seen.map(({ body }) => body)).toEqual(['1', '4']);
   });
 
   test('has failed without credentials, and works as soon as there are some', async () => {
