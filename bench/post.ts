@@ -4,8 +4,10 @@
  *     npm run bench -- post [posts] [repetitions]
  *
  * Each way of posting runs in a process of its own, one after the other, against a server that does nothing but answer
- * 200, in another process; all of them in turn, `repetitions` times, of which the median counts. Without TLS, which costs
- * every one of them the same. Bounds: `wireVsSdk` ≥ 6, `wireVsUnsigned` ≥ 0.6.
+ * 200, in another process; all of them in turn, `repetitions` times. Ratios are taken within a repetition, since other work
+ * on the machine comes and goes, and the median counts, of them and of the figures. Those by CPU compare what one core
+ * could do if it had nothing else to do. Without TLS, which costs every one of them the same. Bounds: `wireVsSdk` ≥ 6,
+ * `wireVsUnsigned` ≥ 0.6.
  */
 import { child } from './child.ts';
 import { type Bench, type BenchResult, median, type Row } from './result.ts';
@@ -18,11 +20,11 @@ export interface Sent {
 }
 
 const WAYS = {
-  wire: 'our wire',
   sdk: 'SDK client, Promise.all',
-  tuned: 'SDK client, tuned',
-  smithy: "our pool, the SDK's signer",
+  wire: 'our wire',
   unsigned: 'our pool, unsigned',
+  smithy: "our pool, the SDK's signer",
+  tuned: 'SDK client, tuned',
 } as const;
 export type Way = keyof typeof WAYS;
 const NAMES = Object.keys(WAYS) as Way[];
@@ -56,8 +58,17 @@ function summary(all: ReadonlyMap<Way, readonly Sent[]>): BenchResult {
     const { perSecond, cpuMicroseconds } = of(way);
     return { way: WAYS[way], 'deliveries/s': Math.round(perSecond), 'CPU (µs each)': cpuMicroseconds };
   });
-  const faster = (way: Way) => of('wire').perSecond / of(way).perSecond;
-  const cheaper = (way: Way) => of(way).cpuMicroseconds / of('wire').cpuMicroseconds;
+  const ratio = (way: Way, compare: (ours: Sent, theirs: Sent) => number) => {
+    const theirs = all.get(way) ?? [];
+    return median(
+      (all.get('wire') ?? []).flatMap((ours, n) => {
+        const other = theirs[n];
+        return other === undefined ? [] : [compare(ours, other)];
+      }),
+    );
+  };
+  const faster = (way: Way) => ratio(way, (ours, theirs) => ours.perSecond / theirs.perSecond);
+  const cheaper = (way: Way) => ratio(way, (ours, theirs) => theirs.cpuMicroseconds / ours.cpuMicroseconds);
   return {
     rows,
     ratios: {
