@@ -1,27 +1,17 @@
 /**
  * How long clients with default options take to connect and to be upgraded, all at once, beside a stock Socket.IO
- * server. Run by hand:
+ * server.
  *
- *     node --import tsx bench/connect.ts [clients] [instances]
+ *     npm run bench -- connect [clients] [instances]
  *
  * Each server runs in a process of its own, the clients in this one; first the stock server, then the local stack, which
  * emulates the gateway, Lambda and DynamoDB on the same cores. `instances` is how many each function may have at a
  * time: what comes beyond them waits in a queue, as it would not on AWS. Fails unless every client is upgraded.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { Server } from 'socket.io';
 import { io, type Socket } from 'socket.io-client';
-import { startStack } from '../local/stack.ts';
-import { synthesiseInto } from '../test/support/synthesis.ts';
+import { child } from './child.ts';
+import type { Bench } from './result.ts';
 
-const [role = '500', instances = '8'] = process.argv.slice(2);
 const PATIENCE_MS = 300_000;
 /** Clients that warm up both sides and are not counted. */
 const WARM_UP = 40;
@@ -34,42 +24,32 @@ interface Measured {
   readonly retries: Map<string, number>;
 }
 
-if (role === 'stock') await serveStock();
-else if (role === 'stack') await serveStack(Number(instances));
-else await compare(Number(role));
+export const bench: Bench = async ([clients = '500', instances = '8']) => {
+  const stock = await measure('stock', Number(clients), instances);
+  const ours = await measure('stack', Number(clients), instances);
+  return {
+    rows: [
+      { server: 'Socket.IO server', ...figures(stock), retries: retries(stock) },
+      { server: 'local stack', ...figures(ours), retries: retries(ours) },
+    ],
+    ratios: Object.fromEntries(
+      Object.entries(figures(ours)).map(([name, figure]) => [
+        name.replace(' (ms)', ''),
+        figure / (figures(stock)[name] ?? Number.NaN),
+      ]),
+    ),
+  };
+};
 
-async function compare(clients: number): Promise<void> {
-  const [cpu] = cpus();
-  console.log(`${clients} clients at once, at most ${instances} instances of each function`);
-  console.log(`${availableParallelism()} × ${cpu?.model}, Node ${process.version}`);
-  const stock = await measure('stock', clients);
-  const ours = await measure('stack', clients);
-  const rows = [
-    ['', 'connected p50', 'p99', 'upgraded p50', 'p99', 'retries'],
-    ['Socket.IO server', ...columns(stock), retries(stock)],
-    ['local stack', ...columns(ours), retries(ours)],
-    ['ratio', ...figures(ours).map((figure, n) => `${(figure / (figures(stock)[n] ?? 1)).toFixed(1)} ×`), ''],
-  ];
-  for (const row of rows)
-    console.log(row.map((cell, n) => (n === 0 ? cell.padEnd(18) : ` ${cell}`.padStart(14))).join(''));
-}
-
-async function measure(kind: 'stock' | 'stack', clients: number): Promise<Measured> {
-  const server = fork(fileURLToPath(import.meta.url), [kind, instances]);
+async function measure(kind: 'stock' | 'stack', clients: number, instances: string): Promise<Measured> {
+  const server = await child<string>('connect-server.ts', [kind, instances]);
   try {
-    const [origin] = (await Promise.race([once(server, 'message'), failure(server)])) as [string];
     // What is measured is connecting, not the start of instances.
-    await connectAll(origin, WARM_UP);
-    return await connectAll(origin, clients);
+    await connectAll(server.said, WARM_UP);
+    return await connectAll(server.said, clients);
   } finally {
-    server.disconnect();
-    await once(server, 'exit');
+    await server.end();
   }
-}
-
-async function failure(server: ChildProcess): Promise<never> {
-  await once(server, 'exit');
-  throw new Error('a server ended');
 }
 
 async function connectAll(origin: string, clients: number): Promise<Measured> {
@@ -116,43 +96,20 @@ async function follow(origin: string, sockets: Socket[], measured: Measured): Pr
   ]);
 }
 
-/** p50 and p99 of both; ms. */
-function figures({ connected, upgraded }: Measured): number[] {
-  return [connected, upgraded].flatMap((times) => {
-    const sorted = [...times].sort((a, b) => a - b);
-    return [0.5, 0.99].map((share) => sorted[Math.ceil(share * sorted.length) - 1] ?? Number.NaN);
-  });
-}
-
-function columns(measured: Measured): string[] {
-  return figures(measured).map((time) => `${Math.round(time)} ms`);
+/** p50 and p99 of both. */
+function figures({ connected, upgraded }: Measured): Record<string, number> {
+  const at = (times: readonly number[], share: number) =>
+    times.toSorted((a, b) => a - b)[Math.ceil(share * times.length) - 1] ?? Number.NaN;
+  return {
+    'connected p50 (ms)': at(connected, 0.5),
+    'connected p99 (ms)': at(connected, 0.99),
+    'upgraded p50 (ms)': at(upgraded, 0.5),
+    'upgraded p99 (ms)': at(upgraded, 0.99),
+  };
 }
 
 function retries({ retries: all }: Measured): string {
   const sum = [...all.values()].reduce((total, count) => total + count, 0);
   const reasons = [...all].map(([why, count]) => `${count} ${why}`).join(', ');
   return sum === 0 ? '0' : `${sum} (${reasons})`;
-}
-
-/** Serves until the parent lets go. */
-async function serveStock(): Promise<void> {
-  const http = createServer();
-  const server = new Server(http);
-  await once(http.listen(0, '127.0.0.1'), 'listening');
-  process.send?.(`http://localhost:${(http.address() as AddressInfo).port}`);
-  await once(process, 'disconnect');
-  await server.close();
-}
-
-async function serveStack(maxInstances: number): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), 'socketbus-bench-'));
-  try {
-    await synthesiseInto(directory, { APPS: 'storefront-chat', IDENTITY: 'trusted' });
-    const stack = await startStack({ assembly: directory, schedule: false, host: { maxInstances } });
-    process.send?.(stack.origin);
-    await once(process, 'disconnect');
-    await stack.close();
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
 }

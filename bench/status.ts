@@ -1,7 +1,7 @@
 /**
- * How long `GET /socket/status` takes with 5,000 sockets (at most 1 s). Run by hand:
+ * How long `GET /socket/status` takes with 5,000 sockets (at most 1 s).
  *
- *     node --import tsx bench/status.ts [sockets] [departed]
+ *     npm run bench -- status [sockets] [departed]
  *
  * The rows are written by the store itself, as `connect` and `message` write them; the request goes to the template on
  * the local stack. `departed` sockets have been in rooms of their own and are gone: the room directory still names
@@ -19,66 +19,96 @@ import { systemClock, systemRandom } from '../lambdas/adapters/system.ts';
 import type { SocketRecord } from '../lambdas/bus/ports.ts';
 import { type LocalStack, startStack } from '../local/stack.ts';
 import { synthesiseInto } from '../test/support/synthesis.ts';
+import { type Bench, type BenchResult, median, type Row } from './result.ts';
 
-const SOCKETS = Number(process.argv[2] ?? 5_000);
-const DEPARTED = Number(process.argv[3] ?? 0);
 const REQUESTS = 15;
 const CONCURRENCY = 32;
 
 const HANDSHAKE = { headers: {}, query: {}, address: '127.0.0.1', secure: true, xdomain: false, issued: 0 };
 
-const directory = await mkdtemp(join(tmpdir(), 'socketbus-bench-'));
-try {
-  await synthesiseInto(directory, { APPS: 'storefront-chat,watch-groups', IDENTITY: 'trusted' });
-  const stack = await startStack({ assembly: directory, settings: { JWT_SECRET: 'bench' }, schedule: false });
+interface Crowd {
+  readonly sockets: number;
+  readonly departed: number;
+}
+
+export const bench: Bench = async ([sockets = '5000', departed = '0']) => {
+  const directory = await mkdtemp(join(tmpdir(), 'socketbus-bench-'));
   try {
-    await measure(stack);
+    await synthesiseInto(directory, { APPS: 'storefront-chat,watch-groups', IDENTITY: 'trusted' });
+    const settings = { JWT_SECRET: 'bench' };
+    const stack = await startStack({ assembly: directory, settings, schedule: false });
+    try {
+      return await measure(stack, { sockets: Number(sockets), departed: Number(departed) });
+    } finally {
+      await stack.close();
+    }
   } finally {
-    await stack.close();
+    await rm(directory, { recursive: true, force: true });
   }
-} finally {
-  await rm(directory, { recursive: true, force: true });
-}
+};
 
-async function measure(stack: LocalStack): Promise<void> {
+async function measure(stack: LocalStack, crowd: Crowd): Promise<BenchResult> {
   const store = storeOf(stack);
-  const numbers = Array.from({ length: SOCKETS + DEPARTED }, (_, n) => n);
+  const numbers = Array.from({ length: crowd.sockets + crowd.departed }, (_, n) => n);
+  const roomsOf = (n: number) => (n < crowd.sockets ? roomsOfPresent(n) : roomsOfDeparted(n));
   // Each is a customer; two and two are in a conversation; half of them are in one of 500 groups.
-  await pMap(numbers, (n) => connect(store, n), { concurrency: CONCURRENCY });
-  const departed = numbers.slice(SOCKETS);
-  await pMap(departed, (n) => depart(store, n), { concurrency: CONCURRENCY });
-  const times: number[] = [];
-  for (let n = 0; n < REQUESTS; n += 1) times.push(await request(stack));
-  const [first = Number.NaN, ...warm] = times;
-  warm.sort((a, b) => a - b);
-  const median = warm[Math.floor(warm.length / 2)] ?? Number.NaN;
-  console.log(`${SOCKETS} sockets, ${DEPARTED} departed: GET /socket/status over ${REQUESTS} requests`);
-  console.log(`first ${ms(first)}, then median ${ms(median)}, slowest ${ms(warm.at(-1) ?? Number.NaN)}`);
+  await pMap(numbers, (n) => connect(store, n, roomsOf(n)), { concurrency: CONCURRENCY });
+  const departed = numbers.slice(crowd.sockets);
+  await pMap(departed, (n) => depart(store, n, roomsOf(n)), { concurrency: CONCURRENCY });
+  const requests: Measured[] = [];
+  for (let n = 0; n < REQUESTS; n += 1) requests.push(await request(stack, crowd.sockets));
+  const [first, ...warm] = requests;
+  const row = (name: string, { time, work, clients, rooms }: Measured): Row => ({
+    request: name,
+    'time (ms)': time,
+    'work (ms)': work,
+    clients,
+    rooms,
+  });
+  if (first === undefined) throw new Error('nothing was measured');
+  const middle = {
+    ...first,
+    time: median(warm.map(({ time }) => time)),
+    work: median(warm.map(({ work }) => work)),
+  };
+  const slowest = warm.reduce((a, b) => (b.time > a.time ? b : a), middle);
+  return {
+    rows: [row('first', first), row('median of the others', middle), row('slowest of them', slowest)],
+    ratios: {},
+  };
 }
 
-async function request({ origin }: LocalStack): Promise<number> {
+interface Measured {
+  readonly time: number;
+  readonly work: number;
+  readonly clients: number;
+  /** Of each kind. */
+  readonly rooms: string;
+}
+
+async function request({ origin }: LocalStack, sockets: number): Promise<Measured> {
   const begin = performance.now();
-  const work = process.cpuUsage();
+  const before = process.cpuUsage();
   const answer = await fetch(`${origin}/socket/status`);
   const { data } = (await answer.json()) as { data?: { connectionInfo: Record<string, unknown> } };
   const time = performance.now() - begin;
-  const { user, system } = process.cpuUsage(work);
+  const { user, system } = process.cpuUsage(before);
   const { connectedClients, rooms, userRooms, conversationRooms } = data?.connectionInfo ?? {};
   const lists = [rooms, userRooms, conversationRooms].map((list) => (list as unknown[] | undefined)?.length);
-  if (connectedClients !== SOCKETS) throw new Error(`counted ${connectedClients}, status ${answer.status}`);
-  console.log(
-    `${ms(time)}, ${ms((user + system) / 1_000)} of work: ${connectedClients} clients, ${lists.join(' + ')} rooms`,
-  );
-  return time;
+  if (connectedClients !== sockets) throw new Error(`counted ${connectedClients}, status ${answer.status}`);
+  return { time, work: (user + system) / 1_000, clients: sockets, rooms: lists.join(' + ') };
 }
 
-function roomsOf(n: number): string[] {
-  if (n >= SOCKETS) return [`user_${n}`, `group:departed-${n}`];
+function roomsOfPresent(n: number): string[] {
   const group = n % 2 === 0 ? [`group:${n % 1_000}`] : [];
   return [`user_${n}`, `conversation_${Math.floor(n / 2)}`, ...group];
 }
 
-async function connect(store: DynamoStore, n: number): Promise<void> {
+function roomsOfDeparted(n: number): string[] {
+  return [`user_${n}`, `group:departed-${n}`];
+}
+
+async function connect(store: DynamoStore, n: number, rooms: readonly string[]): Promise<void> {
   const now = Date.now();
   const socket = socketOf(n, now);
   await store.createConnection(
@@ -95,15 +125,15 @@ async function connect(store: DynamoStore, n: number): Promise<void> {
   );
   await store.connectSocket(socket, []);
   await store.openSocket(socket);
-  for (const room of roomsOf(n)) await store.noteRoom('/', room, socket.id, now);
-  await store.join(socket, roomsOf(n), now);
+  for (const room of rooms) await store.noteRoom('/', room, socket.id, now);
+  await store.join(socket, rooms, now);
 }
 
-async function depart(store: DynamoStore, n: number): Promise<void> {
+async function depart(store: DynamoStore, n: number, rooms: readonly string[]): Promise<void> {
   const socket = socketOf(n, Date.now());
   await store.closeConnection(socket.connectionId, Date.now());
   await store.closeSocket(socket, Date.now());
-  await store.removeMemberships(socket, roomsOf(n));
+  await store.removeMemberships(socket, rooms);
 }
 
 /** 15 well-spread bytes, as ids are. */
@@ -142,8 +172,4 @@ function storeOf(stack: LocalStack): DynamoStore {
     random: systemRandom,
     isHot: () => false,
   });
-}
-
-function ms(time: number): string {
-  return `${Math.round(time)} ms`;
 }

@@ -57,7 +57,17 @@ export function createServer(): Server {
   const outbox = new DynamoOutbox(parts);
   const metrics = powertoolsMetrics();
   const pacer = new Pacer({ perSecond: environment.REQUESTS_PER_SECOND * FAN_OUT_SHARE, clock: systemClock });
-  const wire = new PacedWire(new ManagementWire(environment.CALLBACK_URL, log), pacer);
+  const wire = new PacedWire(
+    new ManagementWire({
+      endpoint: environment.CALLBACK_URL,
+      // Any client has the SDK's provider chain in it; this one is there already.
+      credentials: client.config.credentials,
+      region: client.config.region,
+      clock: systemClock,
+      log,
+    }),
+    pacer,
+  );
   const bus: Bus = {
     store: new DynamoStore({
       ...parts,

@@ -1,12 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { postOutcome } from '../../lambdas/adapters/post-outcome.ts';
+import { postOutcome, statusOf } from '../../lambdas/adapters/post-outcome.ts';
 
 const answered = (httpStatusCode: unknown, name = 'Error') =>
   Object.assign(new Error(name), { name, $metadata: { httpStatusCode } });
 
-describe('a failed post means', () => {
+describe('an answer to a post means', () => {
   test.each([
+    [200, 'ok'],
+    [204, 'ok'],
     [410, 'gone'],
     [429, 'throttled'],
     [400, 'refused'],
@@ -19,19 +21,24 @@ describe('a failed post means', () => {
     [503, 'failed'],
     [504, 'failed'],
     [301, 'failed'],
-    [200, 'failed'],
+    [100, 'failed'],
+    [0, 'failed'],
   ])('for status %i: %s', (status, outcome) => {
-    expect(postOutcome(answered(status))).toBe(outcome);
+    expect(postOutcome(status)).toBe(outcome);
   });
 
-  test('what its status says, under whatever name it comes', () => {
+  test('that it may or may not have arrived, where there is none', () => {
+    expect(postOutcome(undefined)).toBe('failed');
+  });
+});
+
+describe('the status of an error of the SDK', () => {
+  test('is what its metadata says, under whatever name it comes', () => {
     fc.assert(
-      fc.property(fc.string(), (name) => {
-        expect(postOutcome(answered(410, name))).toBe('gone');
-        expect(postOutcome(answered(429, name))).toBe('throttled');
+      fc.property(fc.string(), fc.integer({ min: 100, max: 599 }), (name, status) => {
+        expect(statusOf(answered(status, name))).toBe(status);
       }),
     );
-    expect(postOutcome(answered(500, 'GoneException'))).toBe('failed');
   });
 
   test.each([
@@ -43,14 +50,14 @@ describe('a failed post means', () => {
     ['nothing', undefined],
     ['null', null],
     ['text', '410'],
-  ])('that it may or may not have arrived, for %s', (_, error) => {
-    expect(postOutcome(error)).toBe('failed');
+  ])('is not known for %s', (_, error) => {
+    expect(statusOf(error)).toBeUndefined();
   });
 
-  test('something, for any value that can be thrown', () => {
+  test('is a number or nothing, for any value that can be thrown', () => {
     fc.assert(
       fc.property(fc.anything(), (error) => {
-        expect(['gone', 'throttled', 'refused', 'failed']).toContain(postOutcome(error));
+        expect(['number', 'undefined']).toContain(typeof statusOf(error));
       }),
     );
   });

@@ -247,14 +247,12 @@ export class Functions {
   }
 
   #wire(instance: Instance): Bus['wire'] {
-    const statusOf = (httpStatusCode: number) =>
-      httpStatusCode < 300 ? 'ok' : postOutcome({ $metadata: { httpStatusCode } });
     return {
       post: (id, frame) =>
         instance.port(
           () => `post ${id} ${frame}`,
           POST_MS,
-          () => ({ answer: statusOf(this.#api.post(id, frame)) }),
+          () => ({ answer: postOutcome(this.#api.post(id, frame)) }),
         ),
       close: (id) =>
         instance.port(
