@@ -69,7 +69,7 @@ class Ground {
   bus(dies = Number.POSITIVE_INFINITY): Bus {
     let left = dies;
     const alive = <T>(act: () => Promise<T>): Promise<T> => (left <= 0 ? new Promise(() => {}) : act());
-    return {
+    const parts: Omit<Partial<Bus>, 'store' | 'config'> & { store: object; config: object } = {
       store: this.groups,
       registry,
       clock: this.clock,
@@ -104,7 +104,8 @@ class Ground {
         },
       },
       config: { requestsPerSecond: 10_000, inlinePosts: 500 },
-    } as unknown as Bus;
+    };
+    return parts as Bus;
   }
 
   async broadcast(rooms: readonly string[], except: readonly string[] = [], inlinePosts = 500) {
