@@ -142,8 +142,11 @@ describe('the parts of a fan-out', () => {
 
   test('are one for a few, and hardly more for ten thousand than for a hundred thousand', () => {
     expect(planRanges({}, 90, 9_000).ranges).toHaveLength(1);
-    expect(planRanges({}, 10_000, 9_000).ranges).toHaveLength(15);
-    expect(planRanges({}, 100_000, 9_000).ranges).toHaveLength(15);
+    for (const remaining of [10_000, 100_000]) {
+      const { length } = planRanges({}, remaining, 9_000).ranges;
+      expect(length).toBeGreaterThanOrEqual(15);
+      expect(length).toBeLessThanOrEqual(16);
+    }
   });
 });
 
