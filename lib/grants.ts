@@ -115,9 +115,9 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     invokes: ['deliver'],
     forwards: false,
   },
-  /** Serves the applications' HTTP routes: they store and emit, and reap whom a post no longer reaches. */
+  /** Serves the applications' HTTP routes: they store and emit, also to clients that poll. */
   http: {
-    bus: BUS,
+    bus: ['GetItem', 'BatchGetItem', 'Query', 'UpdateItem'],
     apps: APPS,
     connections: ['POST', 'DELETE'],
     secrets: SECRETS,

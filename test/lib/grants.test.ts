@@ -74,7 +74,7 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
   },
   http: {
     'own logs': LOGS,
-    bus: BUS,
+    bus: ['dynamodb:BatchGetItem', 'dynamodb:GetItem', 'dynamodb:Query', 'dynamodb:UpdateItem'],
     apps: APPS,
     'POST connections': CONNECTIONS,
     'DELETE connections': CONNECTIONS,

@@ -44,7 +44,7 @@ describe('SocketBus', () => {
     const stack = new Stack(app(), 'Mine');
     const bus = busIn(stack);
     const found = Template.fromStack(stack);
-    found.resourceCountIs('AWS::Lambda::Function', 8);
+    found.resourceCountIs('AWS::Lambda::Function', 9);
     found.resourceCountIs('AWS::DynamoDB::Table', 2);
     found.resourceCountIs('AWS::ApiGatewayV2::Api', 2);
     found.resourceCountIs('AWS::Events::EventBus', 1);
@@ -56,7 +56,7 @@ describe('SocketBus', () => {
     const stack = new Stack(app(), 'Mine');
     busIn(stack, {}, 'One');
     busIn(stack, { stage: 'two' }, 'Two');
-    Template.fromStack(stack).resourceCountIs('AWS::Lambda::Function', 16);
+    Template.fromStack(stack).resourceCountIs('AWS::Lambda::Function', 18);
   });
 
   it('takes settings and limits as props', () => {

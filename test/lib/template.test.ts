@@ -265,7 +265,7 @@ describe('the event bus', () => {
     expect(deployed.Outputs.EventBusName?.Value).toEqual({ Ref: ofBus() });
   });
 
-  it('has a rule that sends publish requests to publish, and what that gives up to one queue', () => {
+  it('has a rule that sends publish requests to publish, and what it and deliver give up goes to one queue', () => {
     const [queue] = only('AWS::SQS::Queue', () => true);
     const deadLetters = { 'Fn::GetAtt': [queue, 'Arn'] };
     expect(publishRule()).toMatchObject({
@@ -280,14 +280,17 @@ describe('the event bus', () => {
         },
       ],
     });
-    const [, config] = only(
-      'AWS::Lambda::EventInvokeConfig',
-      ({ DestinationConfig }) => DestinationConfig !== undefined,
+    const configs = all('AWS::Lambda::EventInvokeConfig').filter(
+      ([, { Properties }]) => Properties.DestinationConfig !== undefined,
     );
-    expect(config.Properties).toMatchObject({
-      FunctionName: { Ref: functionNamed('publish')[0] },
-      DestinationConfig: { OnFailure: { Destination: deadLetters } },
-    });
+    expect(configs.map(([, { Properties }]) => Properties.DestinationConfig)).toEqual([
+      { OnFailure: { Destination: deadLetters } },
+      { OnFailure: { Destination: deadLetters } },
+    ]);
+    expect(configs.map(([, { Properties }]) => Properties.FunctionName)).toEqual([
+      { Ref: functionNamed('publish')[0] },
+      { Ref: functionNamed('deliver')[0] },
+    ]);
   });
 
   it('lets nothing that goes out come back in', () => {
