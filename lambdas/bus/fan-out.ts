@@ -9,7 +9,7 @@ import { deliverToAll } from './delivery.ts';
 import { Exceptions } from './exceptions.ts';
 import { newId } from './names.ts';
 import { estimateRest, planRanges } from './plan.ts';
-import type { DeliverWork, MemberId } from './ports.ts';
+import type { DeliverWork, MemberId, Metrics } from './ports.ts';
 import { type Block, type Found, UnionReader } from './union-reader.ts';
 
 /** Of the account's request quota, what a fan-out may use: clients' messages and other functions need some. */
@@ -59,7 +59,19 @@ export async function broadcast(bus: Bus, target: Target, message: Message): Pro
   ]);
   if (handedOver.status === 'rejected') throw handedOver.reason;
   if (report.status === 'rejected') throw report.reason;
+  countPosts(bus.metrics, { ...report.value, gone: report.value.gone.length });
+  bus.metrics.count('Broadcasts', 1);
+  bus.metrics.count('Ranges', works.length);
   return { id, audience: here.size + first.remaining, ...report.value, ranges: works.length };
+}
+
+export function countPosts(
+  metrics: Metrics,
+  { posted, gone, failed }: { readonly posted: number; readonly gone: number; readonly failed: number },
+): void {
+  metrics.count('Posted', posted);
+  metrics.count('Gone', gone);
+  metrics.count('Failed', failed);
 }
 
 /** What is posted here, and how much lies beyond it. */

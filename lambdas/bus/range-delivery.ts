@@ -7,6 +7,7 @@ import type { Bus } from './context.ts';
 import { type DeliveryOutcome, deliver } from './delivery.ts';
 import { UnavailableError } from './errors.ts';
 import { Exceptions } from './exceptions.ts';
+import { countPosts } from './fan-out.ts';
 import { newId } from './names.ts';
 import { Pacer } from './pacing.ts';
 import { estimateRest, planRanges } from './plan.ts';
@@ -54,7 +55,16 @@ export class RangeDelivery {
     const owner = newId(this.#bus.random);
     const progress = await this.#claimed(work, owner, remainingMs);
     const run = new Run(this.#bus, work, owner, progress, () => remainingMs() > MARGIN_MS);
-    return run.finish();
+    const report = await run.finish();
+    const { metrics, clock } = this.#bus;
+    countPosts(metrics, {
+      posted: report.posted - progress.posted,
+      gone: report.gone - progress.gone,
+      failed: report.failed - progress.failed,
+    });
+    metrics.count('Ranges', report.parts);
+    if (!report.superseded) metrics.milliseconds('FanOutTime', clock.now() - work.publishedAt);
+    return report;
   }
 
   /** A doubled invocation waits: should the other one be lost, its lease runs out. */
