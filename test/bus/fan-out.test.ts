@@ -3,7 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
 import { audience, type Target } from '../../lambdas/bus/audience.ts';
 import { broadcast } from '../../lambdas/bus/fan-out.ts';
-import { connected, connectionId, joinedNamespace, type World, world } from '../support/world.ts';
+import {
+  connected,
+  connectionId,
+  deliverRanges,
+  joinedNamespace,
+  type World,
+  world,
+} from '../support/world.ts';
 
 const ROOMS = ['list:1', 'list:2', 'hot:1', 'list:none'] as const;
 /** Looks like a socket's own room, and belongs to an application all the same. */
@@ -112,5 +119,35 @@ describe('a broadcast', () => {
     expect(report).toMatchObject({ audience: 8, posted: 6, failed: 1 });
     expect(report.gone).toMatchObject([{ id: first.id, connectionId: first.connection }]);
     expect(here.wire.to(connectionId(99))).not.toContain('42["e"]');
+  });
+
+  test('that is divided reaches the same sockets through the rows, and its caller knows what is not known yet', async () => {
+    const here = await world({ applications: [app, elsewhere], inlinePosts: 2 });
+    const connections: string[] = [];
+    for (let n = 0; n < 12; n += 1) {
+      const connection = await connected(here, n);
+      const id = await joinedNamespace(here, connection);
+      const ref = { namespace: '/', id, connectionId: connection, connectedAt: here.clock.now() };
+      await here.store.join(ref, n < 6 ? ['list:1', 'hot:1'] : ['hot:1'], 1);
+      connections.push(connection);
+    }
+    const told = async (rooms: readonly string[], except: readonly string[] = []) => {
+      const event = `e${here.wire.posts.length}`;
+      const result = await here.publisher.handle({ op: 'emit', rooms, except, event, args: [] });
+      const reports = await deliverRanges(here);
+      const heard = connections.filter((connection) => here.wire.to(connection).includes(`42["${event}"]`));
+      const times = here.wire.posts.filter(({ frame }) => frame === `42["${event}"]`).length;
+      expect(times).toBe(heard.length);
+      return { heard, result, posted: reports.reduce((sum, { posted }) => sum + posted, 0) };
+    };
+    expect((await told(['hot:1'])).heard).toEqual(connections);
+    expect((await told([])).heard).toEqual(connections);
+    expect((await told(['list:1', 'hot:1'], ['list:1'])).heard).toEqual(connections.slice(6));
+    const { heard, result, posted } = await told(['list:1']);
+    expect(heard).toEqual(connections.slice(0, 6));
+    expect(result).toMatchObject({ ok: true, posted: null, gone: null, failed: null, ranges: 1 });
+    expect(posted).toBe(4);
+    expect(here.metrics.counts).toMatchObject({ Broadcasts: 4, Posted: 12 + 12 + 6 + 6, Gone: 0, Failed: 0 });
+    expect(here.metrics.durations.length).toBeGreaterThan(0);
   });
 });
