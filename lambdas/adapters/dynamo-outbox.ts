@@ -51,6 +51,7 @@ export class DynamoOutbox implements Outbox {
       if ((row.tokens as string[]).includes(token)) return 'appended';
       if (typeof row.address === 'string') return { address: row.address };
       if ((row.asked as number) <= this.#clock.now() - VANISHED_MS) return 'gone';
+      if (bytes > MOST_BYTES) return 'tooLarge';
       if ((row.bytes as number) + bytes > MOST_BYTES) return 'full';
       if (await this.#appendTo(row, frames, bytes, token)) return 'appended';
       if (!(await pause())) throw new UnavailableError('an outbox was written to by too many at once');

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import * as z from 'zod/mini';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
+import { deliver } from '../../lambdas/bus/delivery.ts';
 import { pollingId } from '../../lambdas/bus/names.ts';
 import type { PollAnswer } from '../../lambdas/bus/polling.ts';
 import { connectionId, type World, world } from '../support/world.ts';
@@ -158,6 +159,30 @@ describe('a client that polls', () => {
     const poller = await connected();
     await poller.post('451-["bytes",{"_placeholder":true,"num":0}]', 'bAQID');
     expect(await poller.frames()).toEqual(['451-["echo",{"_placeholder":true,"num":0}]', 'bAQID']);
+  });
+
+  test('gets every packet whole, however many write to it at once', async () => {
+    const poller = await connected();
+    const id = pollingId(poller.sid);
+    const packets = [1, 2, 3, 4].map((n) => [`452-["echo",${n}]`, `bAQI${n}`, `bAgM${n}`]);
+    const written = [...packets, ...packets.map((_, n) => [`42["said",{"text":"${n}"}]`])];
+    await Promise.all(written.map((frames) => deliver(at.bus, id, frames)));
+    const got = await poller.frames();
+    expect([...got].sort()).toEqual(written.flat().sort());
+    for (const [first, ...attachments] of packets) {
+      const begin = got.indexOf(first!);
+      expect(got.slice(begin + 1, begin + 3)).toEqual(attachments);
+    }
+  });
+
+  test('is not sent a part of a packet for which there is no room, and stays', async () => {
+    const poller = await connected();
+    const id = pollingId(poller.sid);
+    const attachment = `b${'A'.repeat(120_000)}`;
+    const packet = ['453-["echo"]', attachment, attachment, attachment];
+    expect(await deliver(at.bus, id, packet)).toBe('failed');
+    expect(await poller.frames()).toEqual(['6']);
+    expect(await at.store.connection(id)).toMatchObject({ open: true });
   });
 
   test('sends binary values in requests after that of their packet, as the stock client does', async () => {
