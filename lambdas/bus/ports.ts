@@ -249,6 +249,8 @@ export interface Outbox {
   /**
    * A request for frames begins, alone until `until`. It acknowledges what the one before was answered, unless its mark
    * says that it is that request again. `late`: it is a copy of one that was followed by others; nothing happened.
+   * Nothing happens either where a WebSocket has taken over or the client knows that it is over, however many requests
+   * come then.
    */
   beginPoll(
     id: string,
@@ -264,6 +266,7 @@ export interface Outbox {
       readonly told: boolean;
     },
   ): Promise<boolean>;
+  /** Begins alone as well; where the session is over or a WebSocket has taken over, it need not be. */
   beginSend(
     id: string,
     send: { readonly lease: string; readonly until: Millis },

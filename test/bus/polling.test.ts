@@ -226,6 +226,14 @@ describe('a client that polls', () => {
     expect((await poller.post('3')).statusCode).toBe(400);
   });
 
+  test('is told the same however often it asks after its end, also by two requests at a time', async () => {
+    const poller = await connected();
+    await poller.post('1');
+    const requests = [poller.get(), poller.get(), poller.post('3'), poller.post('3')];
+    const answers = [...(await Promise.all(requests)), await poller.get(), await poller.get()];
+    expect(answers.map(({ body }) => JSON.parse(body).code)).toEqual([1, 1, 1, 1, 1, 1]);
+  });
+
   test('hears the last words of a server that ends it, once', async () => {
     const poller = await connected();
     await at.bus.wire.post(pollingId(poller.sid), '42["bye"]');
@@ -262,6 +270,17 @@ describe('the upgrade', () => {
     await at.messages.handle(address, '427["say",{"room":"a","text":"mine"}]');
     expect(await ana.frames()).toEqual(['42["said",{"text":"mine"}]']);
     expect((await bea.get()).statusCode).toBe(400);
+  });
+
+  test('is not undone by polling that does not know of it yet, also by two requests at a time', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    await at.messages.handle(address, '5');
+    const requests = [poller.get(), poller.get(), poller.post('3'), poller.post('3')];
+    const answers = [...(await Promise.all(requests)), await poller.get(), await poller.get()];
+    expect(answers.map(({ body }) => JSON.parse(body).code)).toEqual([3, 3, 3, 3, 3, 3]);
+    expect(at.wire.closed).toEqual([]);
+    expect(await at.store.connection(address)).toMatchObject({ open: true });
   });
 
   test('does not repeat over the WebSocket what an answer has carried', async () => {
