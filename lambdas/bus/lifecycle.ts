@@ -229,14 +229,18 @@ export class Lifecycle implements SocketEnder {
    * memberships go; the slot row goes last, so that the sweep repeats a cleanup that was cut off.
    */
   async disconnected(connectionId: string): Promise<void> {
-    const { clock, config, outbox, store } = this.#bus;
+    const { clock, config, outbox, store, wire } = this.#bus;
     const at = clock.now();
     const connection = await store.closeConnection(connectionId, at);
     const ids = new Set([connectionId]);
     if (connection !== undefined) {
       const { id: owner, address, connectedAt } = connection;
       ids.add(owner).add(address ?? owner);
-      if (isPollingId(owner)) await outbox.close(owner);
+      if (isPollingId(owner)) {
+        const probe = (await outbox.close(owner))?.probe;
+        // Nobody else knows of a WebSocket that was to take over.
+        if (probe !== undefined) await wire.close(probe.address);
+      }
       for (const [namespace, id] of Object.entries(connection.namespaces)) {
         await this.#endSocket({ namespace, id, connectionId: owner, connectedAt }, at);
       }

@@ -283,6 +283,14 @@ describe('the upgrade', () => {
     expect(await at.store.connection(address)).toMatchObject({ open: true });
   });
 
+  test('is not tried any longer once polling has ended, whoever ends it', async () => {
+    const [ana, bea] = [await connected(), await connected()];
+    const addresses = [await opened(ana, 1), await opened(bea, 2)];
+    await ana.post('1');
+    await at.lifecycle.disconnected(pollingId(bea.sid));
+    expect(at.wire.closed).toEqual(addresses);
+  });
+
   test('does not repeat over the WebSocket what an answer has carried', async () => {
     const poller = await connected();
     await poller.post('420["join",{"room":"a"}]');
