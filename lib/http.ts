@@ -79,7 +79,8 @@ export class Http extends Construct {
       authorizer: new HttpIamAuthorizer(),
     });
     const poll = new HttpLambdaIntegration('Poll', handlers.poll);
-    // A route key cannot end with a slash; the front door takes the client's away, and others may keep theirs.
+    // A deployment fails on a route key that ends with a slash, which clients send. The front door takes it away; without
+    // one the greedy variable takes the empty rest (others have seen that: storacha/w3infra#166).
     for (const path of [wsPath, `${wsPath}/{proxy+}`]) {
       this.openRoutes.push(...this.api.addRoutes({ path, methods: [HttpMethod.ANY], integration: poll }));
     }

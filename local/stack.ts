@@ -242,7 +242,7 @@ class RunningStack implements LocalStack {
     const { options, port, deployment, access, database, misfortune } = parts;
     this.#parts = parts;
     this.clock = parts.clock;
-    this.#frontDoor = deployment.frontDoor && new FrontDoor(deployment.frontDoor);
+    this.#frontDoor = deployment.frontDoor && new FrontDoor(deployment.frontDoor, options.log ?? (() => {}));
     this.port = port.number;
     this.origin = port.origin;
     this.dynamodbEndpoint = database.endpoint ?? port.serviceOrigin;

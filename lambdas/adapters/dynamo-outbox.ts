@@ -51,6 +51,7 @@ export class DynamoOutbox implements Outbox {
       if ((row.tokens as string[]).includes(token)) return 'appended';
       if (typeof row.address === 'string') return { address: row.address };
       if ((row.asked as number) <= this.#clock.now() - VANISHED_MS) return 'gone';
+      if (bytes > MOST_BYTES) return 'tooLarge';
       if ((row.bytes as number) + bytes > MOST_BYTES) return 'full';
       if (await this.#appendTo(row, frames, bytes, token)) return 'appended';
       if (!(await pause())) throw new UnavailableError('an outbox was written to by too many at once');
@@ -84,6 +85,7 @@ export class DynamoOutbox implements Outbox {
     const now = this.#clock.now();
     const row = await this.#calls.get(pollKey(id));
     if (row === undefined) return 'unknown';
+    if (isOver(row)) return readPollSession(row);
     const { earlier, isLast: repeated, isEarlier } = markedAs(row, mark);
     if (isEarlier) return 'late';
     if (leased(row.pollUntil, now)) return 'overlap';
@@ -112,7 +114,7 @@ export class DynamoOutbox implements Outbox {
     });
     if (updated !== undefined) return readPollSession(updated);
     const met = await this.#calls.get(pollKey(id));
-    return met?.poll === lease ? readPollSession(met) : 'overlap';
+    return met !== undefined && (met.poll === lease || isOver(met)) ? readPollSession(met) : 'overlap';
   }
 
   async endPoll(
@@ -149,7 +151,8 @@ export class DynamoOutbox implements Outbox {
     if (updated !== undefined) return readPollSession(updated);
     const met = await this.#calls.get(pollKey(id));
     if (met === undefined) return 'unknown';
-    return met.send === lease ? readPollSession(met) : 'overlap';
+    const isRefused = met.open !== true || typeof met.address === 'string';
+    return met.send === lease || isRefused ? readPollSession(met) : 'overlap';
   }
 
   async endSend(id: string, lease: string, partial: readonly string[]): Promise<void> {
@@ -245,6 +248,11 @@ export class DynamoOutbox implements Outbox {
     const { open, address: taken, appended: now } = poll?.Item ?? {};
     return open?.BOOL === true && taken === undefined && Number(now?.N) > appended ? 'more' : 'closed';
   }
+}
+
+/** Nothing is fetched any more: a request that comes all the same is refused, and holds up none after it. */
+function isOver(row: Row): boolean {
+  return typeof row.address === 'string' || (row.open !== true && row.told === true);
 }
 
 /** What a poll's mark says of it, and the marks that count as earlier from now on. */

@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import type { ApiGatewayManagementApiClient } from '@aws-sdk/client-apigatewaymanagementapi';
-import type { Clock, Log, PostOutcome, Wire } from '../bus/ports.ts';
+import type { Clock, FrameWire, Log, PostOutcome } from '../bus/ports.ts';
 import { PostClient, type PostClientOptions } from './post-client.ts';
 import { PostFailures } from './post-failures.ts';
 import { postOutcome, statusOf } from './post-outcome.ts';
@@ -45,7 +45,7 @@ interface Payload {
   readonly hash: string;
 }
 
-export class ManagementWire implements Wire {
+export class ManagementWire implements FrameWire {
   readonly #parts: ManagementWireParts;
   readonly #client: PostClient;
   readonly #signer: PostSigner;

@@ -21,7 +21,7 @@ export interface DeliveryParts {
 export type DeliveryOutcome = 'posted' | 'gone' | 'failed';
 
 /** Which outcomes of a post are worth another try. */
-export type RetryRule = (outcome: PostOutcome) => boolean;
+export type RetryRule = (outcome: PostOutcome | 'singly') => boolean;
 
 /** An event may be repeated: a post that timed out may have arrived. */
 export const retryEvents: RetryRule = (outcome) => outcome === 'throttled' || outcome === 'failed';
@@ -42,8 +42,18 @@ export async function postUntil(
   deadline: number,
   firstBackoffMs = FIRST_BACKOFF_MS,
 ): Promise<PostOutcome> {
+  return tryUntil(parts, () => parts.wire.post(connectionId, frame), rule, deadline, firstBackoffMs);
+}
+
+async function tryUntil<Outcome extends PostOutcome | 'singly'>(
+  parts: DeliveryParts,
+  post: () => Promise<Outcome>,
+  rule: RetryRule,
+  deadline: number,
+  firstBackoffMs = FIRST_BACKOFF_MS,
+): Promise<Outcome> {
   for (let backoff = firstBackoffMs; ; backoff = Math.min(backoff * 2, LAST_BACKOFF_MS)) {
-    const outcome = await parts.wire.post(connectionId, frame);
+    const outcome = await post();
     if (!rule(outcome)) return outcome;
     const pause = backoff * (0.5 + parts.random.float());
     if (parts.clock.now() + pause > deadline) return outcome;
@@ -51,8 +61,42 @@ export async function postUntil(
   }
 }
 
+/** What became of a packet. */
+export interface PacketOutcome {
+  /** Of the frame that was tried last. */
+  readonly outcome: PostOutcome;
+  /** Some of its frames are out. */
+  readonly begun: boolean;
+}
+
 /**
- * Posts the frames of one packet, in order. A live connection whose last try failed is closed, so that the client
+ * Tries one packet until it is settled or the deadline (milliseconds since the epoch) has passed: at once where the
+ * client's transport can, else frame by frame, in order, up to the first that fails. Frame by frame, another
+ * invocation's frames may come between them, and nothing can be done about it (README, "What managed WebSockets cannot do").
+ * @param rules `first` until something is out, `rest` from then on
+ */
+export async function postPacketUntil(
+  parts: DeliveryParts,
+  connectionId: string,
+  frames: readonly string[],
+  rules: { readonly first: RetryRule; readonly rest: RetryRule },
+  deadline: number,
+): Promise<PacketOutcome> {
+  if (frames.length > 1) {
+    const whole = () => parts.wire.postPacket(connectionId, frames);
+    const outcome = await tryUntil(parts, whole, rules.first, deadline);
+    if (outcome !== 'singly') return { outcome, begun: outcome === 'ok' };
+  }
+  for (const [sent, frame] of frames.entries()) {
+    const rule = sent === 0 ? rules.first : rules.rest;
+    const outcome = await postUntil(parts, connectionId, frame, rule, deadline);
+    if (outcome !== 'ok') return { outcome, begun: sent > 0 };
+  }
+  return { outcome: 'ok', begun: true };
+}
+
+/**
+ * Posts one packet. A live connection whose last try failed is closed, so that the client
  * comes back and is told what it missed; a volatile packet is simply lost. Once its first frame is out a packet must
  * come whole, volatile or not: to a client that waits for attachments any other frame is a protocol violation.
  */
@@ -63,19 +107,16 @@ export async function deliver(
   options: { readonly volatile?: boolean } = {},
 ): Promise<DeliveryOutcome> {
   const deadline = parts.clock.now() + DELIVERY_DEADLINE_MS;
-  for (const [sent, frame] of frames.entries()) {
-    const expendable = options.volatile === true && sent === 0;
-    const rule = expendable ? retryNever : retryEvents;
-    const outcome = await postUntil(parts, connectionId, frame, rule, deadline);
-    if (outcome === 'gone') return 'gone';
-    if (outcome === 'ok') continue;
-    if (sent > 0 || (!expendable && outcome !== 'refused')) {
-      parts.log.warn('a post failed for good, closing the connection', { connectionId, outcome });
-      await parts.wire.close(connectionId);
-    }
-    return 'failed';
+  const isVolatile = options.volatile === true;
+  const rules = { first: isVolatile ? retryNever : retryEvents, rest: retryEvents };
+  const { outcome, begun } = await postPacketUntil(parts, connectionId, frames, rules, deadline);
+  if (outcome === 'ok') return 'posted';
+  if (outcome === 'gone') return 'gone';
+  if (begun || (!isVolatile && outcome !== 'refused')) {
+    parts.log.warn('a post failed for good, closing the connection', { connectionId, outcome });
+    await parts.wire.close(connectionId);
   }
-  return 'posted';
+  return 'failed';
 }
 
 export interface Recipient {

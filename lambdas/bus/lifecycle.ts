@@ -8,7 +8,13 @@ import { isPollingId } from '../contract/ids.ts';
 import type { ProtocolError } from '../protocol/protocol-error.ts';
 import type { Application, AuthOutcome } from './application.ts';
 import { appContext, type Bus } from './context.ts';
-import { OPENING_BACKOFF_MS, postUntil, retryThrottled, retryUndelivered } from './delivery.ts';
+import {
+  OPENING_BACKOFF_MS,
+  postPacketUntil,
+  postUntil,
+  retryThrottled,
+  retryUndelivered,
+} from './delivery.ts';
 import { asBusError, UnavailableError } from './errors.ts';
 import {
   CONNECT_TIMEOUT_MS,
@@ -223,14 +229,18 @@ export class Lifecycle implements SocketEnder {
    * memberships go; the slot row goes last, so that the sweep repeats a cleanup that was cut off.
    */
   async disconnected(connectionId: string): Promise<void> {
-    const { clock, config, outbox, store } = this.#bus;
+    const { clock, config, outbox, store, wire } = this.#bus;
     const at = clock.now();
     const connection = await store.closeConnection(connectionId, at);
     const ids = new Set([connectionId]);
     if (connection !== undefined) {
       const { id: owner, address, connectedAt } = connection;
       ids.add(owner).add(address ?? owner);
-      if (isPollingId(owner)) await outbox.close(owner);
+      if (isPollingId(owner)) {
+        const probe = (await outbox.close(owner))?.probe;
+        // Nobody else knows of a WebSocket that was to take over.
+        if (probe !== undefined) await wire.close(probe.address);
+      }
       for (const [namespace, id] of Object.entries(connection.namespaces)) {
         await this.#endSocket({ namespace, id, connectionId: owner, connectedAt }, at);
       }
@@ -325,19 +335,23 @@ export class Lifecycle implements SocketEnder {
     const outcome = await this.#onceFree(() => this.#bus.store.refuseSocket({ ...socket, state: 'closed' }));
     if (outcome === 'occupied') return 'violation';
     if (outcome === 'closed') return 'done';
-    const frames = [...eventFrames(namespace, verdict.event, verdict.args), disconnectFrame(namespace)];
-    if (!(await this.#reply(connectionId, connectFrame(namespace, socket.id)))) return 'done';
-    for (const frame of frames) if (!(await this.#reply(connectionId, frame))) break;
+    const packets = [
+      [connectFrame(namespace, socket.id)],
+      eventFrames(namespace, verdict.event, verdict.args),
+      [disconnectFrame(namespace)],
+    ];
+    for (const frames of packets) if (!(await this.#reply(connectionId, ...frames))) break;
     return 'done';
   }
 
   /**
-   * Posts a frame that must reach the client exactly once: a second CONNECT reply fires `connect` twice, and
+   * Posts a packet that must reach the client exactly once: a second CONNECT reply fires `connect` twice, and
    * without one the client waits for ever. Where that is not certain the connection is closed.
    */
-  async #reply(connectionId: string, frame: string): Promise<boolean> {
+  async #reply(connectionId: string, ...frames: string[]): Promise<boolean> {
     const deadline = this.#bus.clock.now() + REPLY_POST_MS;
-    const outcome = await postUntil(this.#bus, connectionId, frame, retryUndelivered, deadline);
+    const rules = { first: retryUndelivered, rest: retryUndelivered };
+    const { outcome } = await postPacketUntil(this.#bus, connectionId, frames, rules, deadline);
     if (outcome === 'ok') return true;
     this.#bus.log.warn('a reply could not be posted, closing the connection', { connectionId, outcome });
     await this.close(connectionId);

@@ -1,12 +1,12 @@
 import type { Pacer } from './pacing.ts';
-import type { PostOutcome, Wire } from './ports.ts';
+import type { FrameWire, PostOutcome } from './ports.ts';
 
 /** A wire whose posts wait for their turn, and tell the pacer how they ended. */
-export class PacedWire implements Wire {
-  readonly #wire: Wire;
+export class PacedWire implements FrameWire {
+  readonly #wire: FrameWire;
   readonly #pacer: Pacer;
 
-  constructor(wire: Wire, pacer: Pacer) {
+  constructor(wire: FrameWire, pacer: Pacer) {
     this.#wire = wire;
     this.#pacer = pacer;
   }

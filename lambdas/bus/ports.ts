@@ -240,15 +240,17 @@ export interface Outbox {
   session(id: string): Promise<PollSession | undefined>;
   /**
    * Puts frames in at the end, all or none. `gone`: closed, or the client has stopped asking. `full`: it fetches too
-   * slowly. Or the address of the WebSocket that has taken over.
+   * slowly. `tooLarge`: they would never fit. Or the address of the WebSocket that has taken over.
    */
   append(
     id: string,
     frames: readonly string[],
-  ): Promise<'appended' | 'gone' | 'full' | { readonly address: string }>;
+  ): Promise<'appended' | 'gone' | 'full' | 'tooLarge' | { readonly address: string }>;
   /**
    * A request for frames begins, alone until `until`. It acknowledges what the one before was answered, unless its mark
    * says that it is that request again. `late`: it is a copy of one that was followed by others; nothing happened.
+   * Nothing happens either where a WebSocket has taken over or the client knows that it is over, however many requests
+   * come then.
    */
   beginPoll(
     id: string,
@@ -264,6 +266,7 @@ export interface Outbox {
       readonly told: boolean;
     },
   ): Promise<boolean>;
+  /** Begins alone as well; where the session is over or a WebSocket has taken over, it need not be. */
   beginSend(
     id: string,
     send: { readonly lease: string; readonly until: Millis },
@@ -281,11 +284,20 @@ export interface Outbox {
   upgrade(id: string, address: string, appended: number): Promise<'upgraded' | 'more' | 'closed'>;
 }
 
-/** The sockets' edge. */
-export interface Wire {
+/** An edge that takes one frame at a time. */
+export interface FrameWire {
   post(connectionId: string, frame: string): Promise<PostOutcome>;
   /** Cuts the connection. False where it may still be there; a gone one counts as done. Throws nothing. */
   close(connectionId: string): Promise<boolean>;
+}
+
+/** The sockets' edge. */
+export interface Wire extends FrameWire {
+  /**
+   * Posts all frames of one packet, or none, so that no other packet comes between them. `singly`: nothing was posted,
+   * for the client's transport takes one frame at a time.
+   */
+  postPacket(connectionId: string, frames: readonly string[]): Promise<PostOutcome | 'singly'>;
 }
 
 /** One stored value of an application. */

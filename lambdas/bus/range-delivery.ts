@@ -11,7 +11,7 @@ import { countPosts } from './fan-out.ts';
 import { newId } from './names.ts';
 import { Pacer } from './pacing.ts';
 import { estimateRest, planRanges } from './plan.ts';
-import type { DeliverWork, IdRange, MemberId, Progress, Wire } from './ports.ts';
+import type { DeliverWork, IdRange, MemberId, PostOutcome, Progress, Wire } from './ports.ts';
 import { reapLater } from './reaping.ts';
 import { type Block, type Found, UnionReader } from './union-reader.ts';
 
@@ -224,17 +224,22 @@ class Run {
   #wireFor(attempt: Attempt): Wire {
     const { clock, wire } = this.#bus;
     let isTimed = false;
+    let hasTurn = false;
+    const inTurn = async <Outcome extends PostOutcome | 'singly'>(post: () => Promise<Outcome>) => {
+      if (!hasTurn) await this.#pacer.take();
+      if (!isTimed) void clock.sleep(LATE_MS).then(() => this.#overtake(attempt));
+      isTimed = true;
+      const outcome = await post();
+      hasTurn = outcome === 'singly';
+      if (outcome !== 'singly') this.#pacer.settled(outcome);
+      // It will be tried again, after a pause.
+      if (outcome === 'throttled' || outcome === 'failed') this.#overtake(attempt);
+      return outcome;
+    };
     return {
-      post: async (connectionId, frame) => {
-        await this.#pacer.take();
-        if (!isTimed) void clock.sleep(LATE_MS).then(() => this.#overtake(attempt));
-        isTimed = true;
-        const outcome = await wire.post(connectionId, frame);
-        this.#pacer.settled(outcome);
-        // It will be tried again, after a pause.
-        if (outcome === 'throttled' || outcome === 'failed') this.#overtake(attempt);
-        return outcome;
-      },
+      post: (connectionId, frame) => inTurn(() => wire.post(connectionId, frame)),
+      // Where nothing was posted the turn is for the first frame.
+      postPacket: (connectionId, frames) => inTurn(() => wire.postPacket(connectionId, frames)),
       close: (connectionId) => wire.close(connectionId),
     };
   }

@@ -1,18 +1,18 @@
 /** One wire over both transports: nothing above it knows which of them a client has (design D1, D14). */
 import { isPollingId } from '../contract/ids.ts';
-import type { Log, Outbox, PostOutcome, Wire } from './ports.ts';
+import type { FrameWire, Log, Outbox, PostOutcome, Wire } from './ports.ts';
 
 /** Connections whose WebSocket is remembered; one that has taken over stays the one until the end. */
 const MOST_REMEMBERED = 10_000;
 
 export class TransportWire implements Wire {
-  readonly #sockets: Wire;
+  readonly #sockets: FrameWire;
   readonly #outbox: Outbox;
   readonly #log: Log;
   readonly #upgraded = new Map<string, string>();
 
   /** @param sockets the wire of the connections that are WebSockets */
-  constructor(sockets: Wire, outbox: Outbox, log: Log) {
+  constructor(sockets: FrameWire, outbox: Outbox, log: Log) {
     this.#sockets = sockets;
     this.#outbox = outbox;
     this.#log = log;
@@ -22,10 +22,19 @@ export class TransportWire implements Wire {
     if (!isPollingId(connectionId)) return this.#sockets.post(connectionId, frame);
     const known = this.#upgraded.get(connectionId);
     if (known !== undefined) return this.#sockets.post(known, frame);
-    const outcome = await this.#append(connectionId, frame);
+    const outcome = await this.#append(connectionId, [frame]);
     if (typeof outcome === 'string') return outcome;
     this.#remember(connectionId, outcome.address);
     return this.#sockets.post(outcome.address, frame);
+  }
+
+  /** API Gateway takes no two frames together (@connections API), an outbox does. */
+  async postPacket(connectionId: string, frames: readonly string[]): Promise<PostOutcome | 'singly'> {
+    if (!isPollingId(connectionId) || this.#upgraded.has(connectionId)) return 'singly';
+    const outcome = await this.#append(connectionId, frames);
+    if (typeof outcome === 'string') return outcome;
+    this.#remember(connectionId, outcome.address);
+    return 'singly';
   }
 
   async close(connectionId: string): Promise<boolean> {
@@ -40,14 +49,21 @@ export class TransportWire implements Wire {
     }
   }
 
-  async #append(connectionId: string, frame: string): Promise<PostOutcome | { readonly address: string }> {
+  async #append(
+    connectionId: string,
+    frames: readonly string[],
+  ): Promise<PostOutcome | { readonly address: string }> {
     try {
-      const outcome = await this.#outbox.append(connectionId, [frame]);
+      const outcome = await this.#outbox.append(connectionId, frames);
       if (outcome === 'appended') return 'ok';
+      if (outcome === 'tooLarge') {
+        this.#log.warn('a packet is too large for an outbox', { connectionId });
+        return 'refused';
+      }
       // Who reads too slowly on a WebSocket is throttled as well; it may have caught up at the next try.
       return outcome === 'full' ? 'throttled' : outcome;
     } catch (error) {
-      this.#log.warn('a frame could not be put into an outbox', { connectionId, error });
+      this.#log.warn('a packet could not be put into an outbox', { connectionId, error });
       return 'failed';
     }
   }

@@ -1,6 +1,7 @@
 /** CloudFront in front of the two APIs, as far as a request is changed by it: which origin it goes to, and how. */
 import { randomBytes } from 'node:crypto';
 import type { Arrival } from '../gateway/arrival.ts';
+import type { LogSink } from '../host/invocation.ts';
 import type { FrontDoorDefinition, FrontDoorOrigin } from '../template/deployment.ts';
 import { pairs, returnedRequest, viewerRequest } from './viewer-event.ts';
 import { ViewerFunction, type ViewerResponse } from './viewer-function.ts';
@@ -17,12 +18,17 @@ export class FrontDoor {
   readonly #definition: FrontDoorDefinition;
   readonly #functions = new Map<string, ViewerFunction>();
 
-  /** @throws SyntaxError for a function that is no script */
-  constructor(definition: FrontDoorDefinition) {
+  /**
+   * @param log told of every request that a function failed on
+   * @throws SyntaxError for a function that is no script
+   */
+  constructor(definition: FrontDoorDefinition, log: LogSink) {
     this.#definition = definition;
+    const say = (requestId: string, line: string) =>
+      log({ function: 'front-door', requestId, stream: 'platform', line });
     for (const { viewerRequest: code } of definition.behaviors) {
       if (code !== undefined && !this.#functions.has(code))
-        this.#functions.set(code, new ViewerFunction(code));
+        this.#functions.set(code, new ViewerFunction(code, say));
     }
   }
 

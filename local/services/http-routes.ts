@@ -1,6 +1,8 @@
 /**
  * How an HTTP API chooses a route (developer guide, "Routing requests"): a full match first, then a path with a
- * greedy variable, then `$default`; of two that fit, the one that says more about the path, then about the method.
+ * greedy variable, then `$default`; of two that fit, the one that says more about the path, then about the method. A
+ * greedy variable takes an empty rest as well: a route key cannot end with a slash, and those who need one do with that
+ * (observed by others, storacha/w3infra#166).
  */
 import type { HttpRoute } from '../template/deployment.ts';
 
@@ -69,7 +71,7 @@ function bind(segments: readonly Segment[], parts: readonly string[]): Record<st
   const parameters: Record<string, string> = {};
   for (const [index, segment] of segments.entries()) {
     const part = parts[index];
-    if (part === undefined || (segment.kind !== 'literal' && part === '')) return undefined;
+    if (part === undefined || (segment.kind === 'variable' && part === '')) return undefined;
     if (segment.kind === 'greedy') {
       parameters[segment.name] = decode(parts.slice(index).join('/'));
       return parameters;

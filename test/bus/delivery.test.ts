@@ -193,6 +193,7 @@ describe('a packet to many', () => {
           inFlight -= 1;
           return 'ok';
         },
+        postPacket: async () => 'singly' as const,
         close: async () => true,
       },
     };

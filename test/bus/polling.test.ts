@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import * as z from 'zod/mini';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
+import { deliver } from '../../lambdas/bus/delivery.ts';
 import { pollingId } from '../../lambdas/bus/names.ts';
 import type { PollAnswer } from '../../lambdas/bus/polling.ts';
 import { connectionId, type World, world } from '../support/world.ts';
@@ -160,6 +161,30 @@ describe('a client that polls', () => {
     expect(await poller.frames()).toEqual(['451-["echo",{"_placeholder":true,"num":0}]', 'bAQID']);
   });
 
+  test('gets every packet whole, however many write to it at once', async () => {
+    const poller = await connected();
+    const id = pollingId(poller.sid);
+    const packets = [1, 2, 3, 4].map((n) => [`452-["echo",${n}]`, `bAQI${n}`, `bAgM${n}`]);
+    const written = [...packets, ...packets.map((_, n) => [`42["said",{"text":"${n}"}]`])];
+    await Promise.all(written.map((frames) => deliver(at.bus, id, frames)));
+    const got = await poller.frames();
+    expect([...got].sort()).toEqual(written.flat().sort());
+    for (const [first, ...attachments] of packets) {
+      const begin = got.indexOf(first!);
+      expect(got.slice(begin + 1, begin + 3)).toEqual(attachments);
+    }
+  });
+
+  test('is not sent a part of a packet for which there is no room, and stays', async () => {
+    const poller = await connected();
+    const id = pollingId(poller.sid);
+    const attachment = `b${'A'.repeat(120_000)}`;
+    const packet = ['453-["echo"]', attachment, attachment, attachment];
+    expect(await deliver(at.bus, id, packet)).toBe('failed');
+    expect(await poller.frames()).toEqual(['6']);
+    expect(await at.store.connection(id)).toMatchObject({ open: true });
+  });
+
   test('sends binary values in requests after that of their packet, as the stock client does', async () => {
     const poller = await connected();
     await poller.post('451-["bytes",{"_placeholder":true,"num":0}]');
@@ -201,6 +226,14 @@ describe('a client that polls', () => {
     expect((await poller.post('3')).statusCode).toBe(400);
   });
 
+  test('is told the same however often it asks after its end, also by two requests at a time', async () => {
+    const poller = await connected();
+    await poller.post('1');
+    const requests = [poller.get(), poller.get(), poller.post('3'), poller.post('3')];
+    const answers = [...(await Promise.all(requests)), await poller.get(), await poller.get()];
+    expect(answers.map(({ body }) => JSON.parse(body).code)).toEqual([1, 1, 1, 1, 1, 1]);
+  });
+
   test('hears the last words of a server that ends it, once', async () => {
     const poller = await connected();
     await at.bus.wire.post(pollingId(poller.sid), '42["bye"]');
@@ -237,6 +270,25 @@ describe('the upgrade', () => {
     await at.messages.handle(address, '427["say",{"room":"a","text":"mine"}]');
     expect(await ana.frames()).toEqual(['42["said",{"text":"mine"}]']);
     expect((await bea.get()).statusCode).toBe(400);
+  });
+
+  test('is not undone by polling that does not know of it yet, also by two requests at a time', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    await at.messages.handle(address, '5');
+    const requests = [poller.get(), poller.get(), poller.post('3'), poller.post('3')];
+    const answers = [...(await Promise.all(requests)), await poller.get(), await poller.get()];
+    expect(answers.map(({ body }) => JSON.parse(body).code)).toEqual([3, 3, 3, 3, 3, 3]);
+    expect(at.wire.closed).toEqual([]);
+    expect(await at.store.connection(address)).toMatchObject({ open: true });
+  });
+
+  test('is not tried any longer once polling has ended, whoever ends it', async () => {
+    const [ana, bea] = [await connected(), await connected()];
+    const addresses = [await opened(ana, 1), await opened(bea, 2)];
+    await ana.post('1');
+    await at.lifecycle.disconnected(pollingId(bea.sid));
+    expect(at.wire.closed).toEqual(addresses);
   });
 
   test('does not repeat over the WebSocket what an answer has carried', async () => {

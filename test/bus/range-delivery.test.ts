@@ -89,6 +89,7 @@ class Ground {
             await this.clock.sleep(this.latency(id));
             return outcome;
           }),
+        postPacket: async () => 'singly',
         close: async (id) => {
           this.closed.push(id);
           return true;

@@ -114,8 +114,6 @@ describe('without a front door', () => {
       const { hostname, pathname } = new URL(deployment.outputs.get('WebSocketUrl') ?? '');
       const socket = io(deployment.outputs.get('HttpUrl') ?? '', {
         forceNew: true,
-        // A route of an HTTP API cannot end with a slash.
-        addTrailingSlash: false,
         transportOptions: { websocket: { hostname, path: pathname } },
       });
       sockets.push(socket);
@@ -124,6 +122,10 @@ describe('without a front door', () => {
       expect(await socket.emitWithAck('join', { room: 'apart' })).toMatchObject({ ok: true });
       const direct = await fetch(`${origin}/socket.io/?EIO=4&transport=websocket`);
       expect(direct.status).not.toBe(426);
+      for (const path of ['/socket.io', '/socket.io/']) {
+        const answer = await fetch(`${origin}${path}?EIO=4&transport=polling`);
+        expect([path, (await answer.text()).slice(0, 7)]).toEqual([path, '0{"sid"']);
+      }
       socket.disconnect();
     } finally {
       await apart.close();

@@ -8,7 +8,7 @@ import { HttpRouter } from '../../lambdas/bus/http-router.ts';
 import { Lifecycle } from '../../lambdas/bus/lifecycle.ts';
 import { Messages } from '../../lambdas/bus/messages.ts';
 import { Polling } from '../../lambdas/bus/polling.ts';
-import type { DeliverWork, OpenWork, Outbox, ReapWork } from '../../lambdas/bus/ports.ts';
+import type { DeliverWork, FrameWire, OpenWork, Outbox, ReapWork } from '../../lambdas/bus/ports.ts';
 import { Publisher } from '../../lambdas/bus/publisher.ts';
 import { RangeDelivery } from '../../lambdas/bus/range-delivery.ts';
 import type { Registry } from '../../lambdas/bus/registry.ts';
@@ -246,7 +246,7 @@ export class Functions {
     return sabotage.server?.(server) ?? server;
   }
 
-  #wire(instance: Instance): Bus['wire'] {
+  #wire(instance: Instance): FrameWire {
     return {
       post: (id, frame) =>
         instance.port(

@@ -68,6 +68,7 @@ describe('the simulator sees', () => {
         ...bus,
         wire: {
           close: (id) => bus.wire.close(id),
+          postPacket: (id, frames) => bus.wire.postPacket(id, frames),
           post: async (id, frame) => {
             const outcome = await bus.wire.post(id, frame);
             if (frame.startsWith('43')) await bus.wire.close(id);
@@ -100,6 +101,7 @@ describe('the simulator sees', () => {
             const outcome = await bus.wire.post(id, frame);
             return outcome === 'gone' && frame.startsWith('2') ? 'ok' : outcome;
           },
+          postPacket: (id, frames) => bus.wire.postPacket(id, frames),
           close: (id) => bus.wire.close(id),
         },
       }),

@@ -80,6 +80,10 @@ export class FakeWire implements Wire {
     return outcome;
   }
 
+  async postPacket(): Promise<'singly'> {
+    return 'singly';
+  }
+
   async close(connectionId: string): Promise<boolean> {
     if (!this.closes) return false;
     this.closed.push(connectionId);

@@ -1,6 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { EDGE_ADDRESS, FrontDoor } from '../../../local/front-door/front-door.ts';
 import { type Arrival, headerValues } from '../../../local/gateway/arrival.ts';
+import type { LogEntry } from '../../../local/host/invocation.ts';
 import type { FrontDoorDefinition } from '../../../local/template/deployment.ts';
 
 const origin = (api: 'HTTP' | 'WEBSOCKET', more = {}) => ({
@@ -9,6 +10,11 @@ const origin = (api: 'HTTP' | 'WEBSOCKET', more = {}) => ({
   path: '',
   headers: {},
   ...more,
+});
+
+let log: LogEntry[] = [];
+beforeEach(() => {
+  log = [];
 });
 
 /** A door whose function has this body; `/direct*` goes to the WebSocket API without it. */
@@ -31,7 +37,7 @@ function door(body: string, origins: Record<string, object> = {}): FrontDoor {
       },
     ],
   };
-  return new FrontDoor(definition);
+  return new FrontDoor(definition, (entry) => log.push(entry));
 }
 
 const arrival = (path = '/', more: Partial<Arrival> = {}): Arrival => ({
@@ -148,13 +154,32 @@ describe('a request at the front door', () => {
   });
 
   test.each([
-    ['throws', "throw new Error('no');", 503],
-    ['never ends', 'for (;;) {}', 503],
-    ['returns nothing', '', 503],
-    ['changes the method', "event.request.method = 'PUT'; return event.request;", 503],
-    ['reaches out of its box', 'return process.env;', 503],
-    ['selects an origin that is not there', "cf.selectRequestOriginById('x'); return event.request;", 502],
-  ])('gets an error where the function %s', (_what, body, status) => {
-    expect(door(body).enter('GET', arrival())).toMatchObject({ kind: 'response', response: { status } });
+    ['throws', "throw new Error('no');", /Error: no$/],
+    ['never ends', 'for (;;) {}', /timed out/],
+    ['returns nothing', '', /neither a request nor a response/],
+    ['changes the method', "event.request.method = 'PUT'; return event.request;", /neither a request/],
+    ['reaches out of its box', 'return process.env;', /process is not defined/],
+  ])('gets 503 where the function %s, and the log says why', (_what, body, line) => {
+    const response = { status: 503 };
+    expect(door(body).enter('GET', arrival())).toMatchObject({ kind: 'response', response });
+    expect(log).toEqual([
+      {
+        function: 'front-door',
+        requestId: expect.any(String),
+        stream: 'platform',
+        line: expect.stringMatching(line),
+      },
+    ]);
+  });
+
+  test('gets 502 where the function selects an origin that is not there', () => {
+    const body = "cf.selectRequestOriginById('x'); return event.request;";
+    expect(door(body).enter('GET', arrival())).toMatchObject({ kind: 'response', response: { status: 502 } });
+  });
+
+  test('passes on a machine that has little time for the function', () => {
+    const body = 'for (const end = Date.now() + 250; Date.now() < end; ); return event.request;';
+    passed(door(body), arrival());
+    expect(log).toEqual([]);
   });
 });

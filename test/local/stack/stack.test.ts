@@ -265,6 +265,10 @@ describe('the HTTP API', () => {
       pathParameters: { proxy: 'a/b/c' },
     });
     expect(await get('/things/a', 'PUT')).toMatchObject({ routeKey: 'ANY /things/{proxy+}' });
+    expect(await get('/things/')).toMatchObject({
+      routeKey: 'ANY /things/{proxy+}',
+      pathParameters: { proxy: '' },
+    });
     expect(await get('/things')).not.toHaveProperty('pathParameters');
   });
 
