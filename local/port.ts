@@ -15,8 +15,28 @@ const BACKLOG = 4_096;
 /** A frozen instance cannot see that its connection was closed, so connections to us outlive every freeze. */
 const KEEP_ALIVE_MS = 24 * 60 * 60_000;
 
+/**
+ * One request for each round of the event loop. In a round Node accepts one new connection and handles every request that
+ * has come on the others; hundreds of busy ones would keep a newcomer waiting for longer than it waits.
+ */
+class Turns {
+  readonly #waiting: (() => void)[] = [];
+
+  take(turn: () => void): void {
+    this.#waiting.push(turn);
+    if (this.#waiting.length === 1) setImmediate(() => this.#next());
+  }
+
+  #next(): void {
+    this.#waiting[0]?.();
+    this.#waiting.shift();
+    if (this.#waiting.length > 0) setImmediate(() => this.#next());
+  }
+}
+
 export class Port {
   readonly #server: Server;
+  readonly #turns = new Turns();
   #http: HttpHandler = refuse;
   #upgrade: UpgradeHandler = refuseUpgrade;
   readonly #now: () => number;
@@ -26,7 +46,7 @@ export class Port {
   constructor(now: () => number) {
     this.#now = now;
     this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
-      void this.#answer(request, response);
+      this.#turns.take(() => void this.#answer(request, response));
     });
     this.#server.on('upgrade', (request, socket, head) => {
       // Unheard, the error of a client that leaves would end the process.

@@ -72,7 +72,8 @@ export class Pacer {
   settled(outcome: PostOutcome): void {
     this.#advance();
     this.#window.settled += 1;
-    if (outcome === 'throttled') this.#window.throttled += 1;
+    // What is not answered in time is too much for somebody as well.
+    if (outcome === 'throttled' || outcome === 'failed') this.#window.throttled += 1;
   }
 
   /** One timer for all that wait: each time it lets as many go as have come of age. */

@@ -187,7 +187,8 @@ class Run {
 
   /** Waits until one more may be begun; false where none may any more. */
   async #hasPlace(): Promise<boolean> {
-    while (this.#open.length + this.#late.size >= MOST_OPEN) {
+    // Those written down as late count until that is written anew: after a crash they would be tried again.
+    while (this.#open.length + this.#progress.late.length >= MOST_OPEN) {
       this.#throwIfStopped();
       this.#saveSoon();
       await this.#changes.next();
@@ -258,7 +259,8 @@ class Run {
 
   #saveSoon(): void {
     const count = this.#settledInOrder();
-    if (this.#saving !== undefined || count === 0) return;
+    const isNothingNew = count === 0 && this.#late.size === this.#progress.late.length;
+    if (this.#saving !== undefined || isNothingNew) return;
     this.#saving = this.#save(count)
       .catch((error: unknown) => {
         this.#failure ??= error;
