@@ -4,7 +4,7 @@
  */
 import { TransactionCanceledException } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { DynamoDbFront } from '../../local/dynamodb/front.ts';
+import { DynamoDbFront, type DynamoDbOptions } from '../../local/dynamodb/front.ts';
 
 export const BUS_TABLE = 'bus';
 
@@ -18,8 +18,9 @@ export interface BusTable {
   restore(rows: readonly Row[]): Promise<void>;
 }
 
-export async function busTable(): Promise<BusTable> {
-  const front = DynamoDbFront.create({});
+/** @param options by default nothing is throttled */
+export async function busTable(options: DynamoDbOptions = {}): Promise<BusTable> {
+  const front = DynamoDbFront.create(options);
   const call = async (
     operation: string,
     request: Record<string, unknown>,
