@@ -9,26 +9,26 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { groupKey } from '../../lambdas/adapters/keys.ts';
 import { membershipRow } from '../../lambdas/adapters/rows.ts';
 import { MOST_OPEN } from '../../lambdas/bus/range-delivery.ts';
-import { synthesise } from '../support/assembly.ts';
 import { startTestStack, type TestStack, token } from '../support/stack.ts';
-import { SETTINGS } from '../support/synthesis.ts';
 
 const CLIENTS = 20;
 const MEMBERS = 10_000;
 const EACH = MEMBERS / CLIENTS;
 const ROOM = 'group:10';
+const SMALL_ROOM = 'group:3';
 /** 10 a group is one partition: filling it takes longer than DynamoDB would let it. */
 const UNTHROTTLED = { partition: { writeUnits: 1_000_000, readUnits: 1_000_000 } };
 
 let bus: TestStack;
+const used: { readonly principalArn: string; readonly action: string; readonly resource: string }[] = [];
 let clients: Socket[];
 /** Per client and publish: how often it was heard. */
 let heard: Map<number, number>[];
 
 beforeAll(async () => {
   bus = await startTestStack({
-    assembly: synthesise({ ...SETTINGS, APPS: 'watch-groups' }),
     quotas: UNTHROTTLED,
+    onAuthorized: ({ principalArn, action, resource }) => used.push({ principalArn, action, resource }),
   });
   clients = await pMap(
     Array.from({ length: CLIENTS }),
@@ -59,24 +59,22 @@ afterAll(() => bus?.close());
 
 /** Puts five hundred members of the room on each connection. */
 async function fill(): Promise<void> {
-  const { dynamodb, deployment } = bus.stack;
+  const { deployment } = bus.stack;
   const table = deployment.tables.find(({ name }) => name.includes('StoreBus'))?.name ?? '';
   const connections = (await connectionsOf(table)).slice(0, CLIENTS);
   expect(connections).toHaveLength(CLIENTS);
-  const p = groupKey({ kind: 'room', namespace: '/', room: ROOM }, 0);
+  for (const connection of connections.slice(0, 3)) await put(table, SMALL_ROOM, connection);
   for (const connection of connections) {
-    for (let n = 0; n < EACH; n += 1) {
-      const row = membershipRow({ p, s: randomBytes(15) }, connection, Date.now());
-      const Item = {
-        p: { B: Buffer.from(p).toString('base64') },
-        s: { B: Buffer.from(row.s as Uint8Array).toString('base64') },
-        c: { B: Buffer.from(row.c as Uint8Array).toString('base64') },
-        t: { N: String(row.t) },
-      };
-      const { status } = (await dynamodb?.handle('PutItem', { TableName: table, Item })) ?? { status: 0 };
-      expect(status).toBe(200);
-    }
+    for (let n = 0; n < EACH; n += 1) await put(table, ROOM, connection);
   }
+}
+
+async function put(TableName: string, room: string, connection: string): Promise<void> {
+  const key = { p: groupKey({ kind: 'room', namespace: '/', room }, 0), s: randomBytes(15) };
+  const { c, t } = membershipRow(key, connection, Date.now());
+  const binary = (bytes: unknown) => ({ B: Buffer.from(bytes as Uint8Array).toString('base64') });
+  const Item = { p: binary(key.p), s: binary(key.s), c: binary(c), t: { N: String(t) } };
+  expect(await bus.stack.dynamodb?.handle('PutItem', { TableName, Item })).toMatchObject({ status: 200 });
 }
 
 async function connectionsOf(TableName: string): Promise<string[]> {
@@ -86,11 +84,11 @@ async function connectionsOf(TableName: string): Promise<string[]> {
 }
 
 let last = 0;
-async function publish(): Promise<{ id: number; result: unknown }> {
+async function publish(room = ROOM): Promise<{ id: number; result: unknown }> {
   last += 1;
   const invocation = await bus.stack.invoke('publish', {
     op: 'emit',
-    rooms: [ROOM],
+    rooms: [room],
     event: 'notification',
     args: [{ message: String(last) }],
   });
@@ -98,6 +96,26 @@ async function publish(): Promise<{ id: number; result: unknown }> {
 }
 
 const total = (id: number) => heard.reduce((sum, counts) => sum + (counts.get(id) ?? 0), 0);
+
+describe('a room of three', () => {
+  test('costs who publishes to it one query and three posts, and nobody else anything', async () => {
+    const { id, result } = await publish(SMALL_ROOM);
+    expect(result).toMatchObject({ audience: 3, posted: 3, gone: 0, failed: 0, ranges: 0 });
+    await expect.poll(() => total(id)).toBe(3);
+    await bus.stack.settled();
+    used.length = 0;
+    await publish(SMALL_ROOM);
+    await bus.stack.settled();
+    const { role } =
+      [...bus.stack.deployment.functions.values()].find(({ name }) => name === 'publish') ?? {};
+    expect(used.filter(({ principalArn }) => principalArn === role).map(({ action }) => action)).toEqual([
+      'dynamodb:Query',
+      ...Array.from({ length: 3 }, () => 'execute-api:ManageConnections'),
+    ]);
+    // Nor does the publish ask anybody for anything.
+    expect(used.filter(({ principalArn }) => principalArn !== role)).toEqual([]);
+  });
+});
 
 describe('a room of ten thousand', () => {
   test('hears a broadcast, every member of it exactly once', { timeout: 60_000 }, async () => {
