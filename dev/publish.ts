@@ -7,11 +7,14 @@ import {
   PayloadError,
   PublishError,
 } from '../emitter/index.ts';
-
-const LOCAL_ENDPOINT = 'http://localhost:3000';
-/** The person at the laptop, as the local stack knows them; worth nothing anywhere else. */
-const LOCAL_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local-secret-key' };
-const LOCAL_REGION = 'us-east-1';
+import {
+  isLocal,
+  LOCAL_CREDENTIALS,
+  LOCAL_ENDPOINT,
+  localIdentity,
+  UsageError,
+  webUrl,
+} from './local-defaults.ts';
 
 const USAGE = `npm run publish -- --event <name> [options]     publishes an event and prints the result as one line of JSON
 
@@ -44,12 +47,6 @@ const OPTIONS = {
   url: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const;
-
-class UsageError extends Error {
-  override readonly name = 'UsageError';
-  readonly code = 'usage';
-  readonly retryable = false;
-}
 
 type Options = ReturnType<typeof parsed>;
 
@@ -93,27 +90,6 @@ function endpointOf(environment: NodeJS.ProcessEnv, functionName: string | undef
   const { SOCKETBUS_ENDPOINT, AWS_ENDPOINT_URL_LAMBDA, AWS_ENDPOINT_URL } = environment;
   const given = SOCKETBUS_ENDPOINT || AWS_ENDPOINT_URL_LAMBDA || AWS_ENDPOINT_URL;
   return given || (functionName ? undefined : LOCAL_ENDPOINT);
-}
-
-/** On this machine nobody has to configure credentials; those in the environment win all the same. */
-function localIdentity(
-  address: string,
-  environment: NodeJS.ProcessEnv,
-): Pick<EmitterOptions, 'credentials' | 'region'> {
-  if (!isLocal(address)) return {};
-  return {
-    ...(environment.AWS_REGION || environment.AWS_DEFAULT_REGION ? {} : { region: LOCAL_REGION }),
-    ...(environment.AWS_ACCESS_KEY_ID ? {} : { credentials: LOCAL_CREDENTIALS }),
-  };
-}
-
-function isLocal(address: string): boolean {
-  return /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])([:/]|$)/.test(address);
-}
-
-function webUrl(label: string, text: string): string {
-  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
-  throw new UsageError(`${label} must be an http or https URL, not "${text}"`);
 }
 
 async function publish(options: Options, emitterSettings: EmitterOptions): Promise<unknown> {

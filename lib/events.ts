@@ -23,7 +23,10 @@ export interface EventsHandlers {
  */
 export class Events extends Construct {
   readonly bus: EventBus;
-  /** Publishes and parts of broadcasts that were given up: not delivered to the function, or failed in it each time. */
+  /**
+   * Publishes and parts of broadcasts that were given up: not delivered to the function, or failed in it each time.
+   * `npm run replay` does them again.
+   */
   readonly deadLetters: Queue;
   #publishRule?: Rule;
 

@@ -33,6 +33,10 @@ export class SocketBusStack extends Stack {
         events.bus.eventBusName,
         'Where other systems ask for a publish and hear of client events',
       ],
+      DeadLetterQueueUrl: [
+        events.deadLetters.queueUrl,
+        'Publishes and parts of broadcasts that were given up, for `npm run replay`',
+      ],
       BusTableName: [store.bus.tableName, 'Connections, sockets, memberships'],
       AppsTableName: [store.apps.tableName, 'What applications keep'],
     } as const;

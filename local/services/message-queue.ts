@@ -81,7 +81,7 @@ export class MessageQueue {
     return received;
   }
 
-  /** Resolves when a message was sent or becomes visible, or when the time is over. */
+  /** Resolves when a message was sent, becomes visible or is shown or hidden, or when the time is over. */
   async wait(seconds: number): Promise<void> {
     const nowMs = this.#clock.now();
     const soonest = Math.min(...[...this.#messages.values()].map(({ visibleMs }) => visibleMs));
@@ -106,6 +106,23 @@ export class MessageQueue {
     if (id === undefined || rest.length === 0) return false;
     this.#messages.delete(id);
     return true;
+  }
+
+  /**
+   * Hides a message that was received for `seconds` from now; 0 shows it again at once. An older receipt of the message
+   * does as well. Otherwise says why not: the text never was a receipt, the message is gone, or it is visible already.
+   */
+  changeVisibility(receiptHandle: string, seconds: number): 'changed' | 'malformed' | 'gone' | 'visible' {
+    this.#expire();
+    const [id, ...rest] = receiptHandle.split('/');
+    if (id === undefined || rest.length === 0) return 'malformed';
+    const message = this.#messages.get(id);
+    if (message === undefined) return 'gone';
+    const nowMs = this.#clock.now();
+    if (message.visibleMs <= nowMs) return 'visible';
+    message.visibleMs = nowMs + seconds * 1000;
+    for (const wake of this.#waiting) wake();
+    return 'changed';
   }
 
   counts(): MessageCounts {

@@ -43,6 +43,11 @@ export const receiveSchema = z.looseObject({
   MessageAttributeNames: names,
 });
 export const deleteSchema = z.looseObject({ QueueUrl: z.string(), ReceiptHandle: z.string() });
+export const visibilitySchema = z.looseObject({
+  QueueUrl: z.string(),
+  ReceiptHandle: z.string(),
+  VisibilityTimeout: z.number().check(z.int(), z.gte(0), z.lte(43_200)),
+});
 export const attributesSchema = z.looseObject({ QueueUrl: z.string(), AttributeNames: names });
 export const urlSchema = z.looseObject({ QueueName: z.string() });
 
@@ -58,6 +63,12 @@ export function parsed<Schema extends z.ZodMiniType>(schema: Schema, request: un
 export function noQueue(): QueueError {
   const code = 'AWS.SimpleQueueService.NonExistentQueue';
   return new QueueError('QueueDoesNotExist', 'The specified queue does not exist.', code);
+}
+
+/** Of a text that was never given as a receipt. */
+export function notAReceipt(receiptHandle: string): QueueError {
+  const text = `The input receipt handle "${receiptHandle}" is not valid.`;
+  return new QueueError('ReceiptHandleIsInvalid', text);
 }
 
 /** A received message with the attributes that were asked for: `system` ones by name, its own by name or prefix. */

@@ -1,6 +1,6 @@
 /**
  * The part of SQS that dead-letter queues need, in its JSON protocol (`AmazonSQS.*`, AWS JSON 1.0).
- * Source: SQS API reference, the five operations; errors as the service's JSON protocol names them.
+ * Source: SQS API reference, the six operations; errors as the service's JSON protocol names them.
  */
 import type { GatewayClock } from '../gateway/clock.ts';
 import type { QueueMessage } from '../host/destinations.ts';
@@ -15,12 +15,14 @@ import {
   described,
   digestOf,
   noQueue,
+  notAReceipt,
   parsed,
   QueueError,
   receiveSchema,
   sendSchema,
   sizeOf,
   urlSchema,
+  visibilitySchema,
 } from './sqs-shapes.ts';
 
 /** Who acts on a queue: keys at our port, the role of a function, or a service for a resource of its own. */
@@ -125,10 +127,27 @@ export class Sqs {
     const queue = this.#queue(QueueUrl);
     this.#authorize(queue, 'DeleteMessage', caller);
     if (queue.delete(ReceiptHandle)) return {};
-    throw new QueueError(
-      'ReceiptHandleIsInvalid',
-      `The input receipt handle "${ReceiptHandle}" is not valid.`,
-    );
+    throw notAReceipt(ReceiptHandle);
+  }
+
+  changeVisibility(request: unknown, caller: QueueCaller): object {
+    const { QueueUrl, ReceiptHandle, VisibilityTimeout } = parsed(visibilitySchema, request);
+    const queue = this.#queue(QueueUrl);
+    this.#authorize(queue, 'ChangeMessageVisibility', caller);
+    switch (queue.changeVisibility(ReceiptHandle, VisibilityTimeout)) {
+      case 'changed':
+        return {};
+      case 'malformed':
+        throw notAReceipt(ReceiptHandle);
+      case 'gone': {
+        const text = `Value ${ReceiptHandle} for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.`;
+        throw new QueueError('InvalidParameterValueException', text, 'InvalidParameterValue');
+      }
+      case 'visible': {
+        const text = 'The specified message is not in flight.';
+        throw new QueueError('MessageNotInflight', text, 'AWS.SimpleQueueService.MessageNotInflight');
+      }
+    }
   }
 
   attributes(request: unknown, caller: QueueCaller): object {
@@ -191,6 +210,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   SendMessage: (sqs, request, caller) => sqs.send(request, caller),
   ReceiveMessage: (sqs, request, caller) => sqs.receive(request, caller),
   DeleteMessage: (sqs, request, caller) => sqs.delete(request, caller),
+  ChangeMessageVisibility: (sqs, request, caller) => sqs.changeVisibility(request, caller),
   GetQueueAttributes: (sqs, request, caller) => sqs.attributes(request, caller),
   GetQueueUrl: (sqs, request, caller) => sqs.url(request, caller),
 };

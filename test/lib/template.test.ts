@@ -314,6 +314,7 @@ describe('the outputs', () => {
     expect(Object.keys(deployed.Outputs).sort()).toEqual([
       'AppsTableName',
       'BusTableName',
+      'DeadLetterQueueUrl',
       'EventBusName',
       'HttpUrl',
       'PublishFunctionName',
@@ -323,6 +324,8 @@ describe('the outputs', () => {
       'WebSocketUrl',
     ]);
     expect(deployed.Outputs.PublishFunctionName?.Value).toEqual({ Ref: functionNamed('publish')[0] });
+    const [queue] = only('AWS::SQS::Queue', () => true);
+    expect(deployed.Outputs.DeadLetterQueueUrl?.Value).toEqual({ Ref: queue });
   });
 });
 

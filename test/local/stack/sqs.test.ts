@@ -89,6 +89,34 @@ describe('a queue', () => {
     expect(await bodies()).toEqual([]);
   });
 
+  test('shows a received message again, or hides it longer, when the receiver asks', async () => {
+    await send('one');
+    const [first] = await receive();
+    const change = (VisibilityTimeout: number) =>
+      ask('ChangeMessageVisibility', { ReceiptHandle: first!.ReceiptHandle, VisibilityTimeout });
+    await change(600);
+    await clock.advance(599_000);
+    expect(await bodies()).toEqual([]);
+    const waiting = bodies({ WaitTimeSeconds: 20 });
+    await change(0);
+    expect(await waiting).toEqual(['one']);
+    await change(0);
+    const again = {
+      QueueUrl,
+      ReceiptHandle: first!.ReceiptHandle,
+      VisibilityTimeout: 0,
+    };
+    expect(await sqs.answer('ChangeMessageVisibility', again, caller)).toMatchObject({
+      status: 400,
+      body: { __type: 'com.amazonaws.sqs#MessageNotInflight' },
+    });
+    await ask('DeleteMessage', again);
+    expect(await sqs.answer('ChangeMessageVisibility', again, caller)).toMatchObject({
+      status: 400,
+      body: { __type: 'com.amazonaws.sqs#InvalidParameterValueException' },
+    });
+  });
+
   test('hands out one message unless more are asked for, ten at most', async () => {
     await Promise.all(Array.from({ length: 12 }, (_, index) => send(String(index))));
     expect(await bodies({})).toEqual(['0']);
@@ -182,6 +210,12 @@ describe('SQS refuses', () => {
       'InvalidParameterValueException',
     ],
     ['a receipt it never gave', 'DeleteMessage', { ReceiptHandle: 'mine' }, 'ReceiptHandleIsInvalid'],
+    [
+      'to change what it never gave',
+      'ChangeMessageVisibility',
+      { ReceiptHandle: 'mine', VisibilityTimeout: 0 },
+      'ReceiptHandleIsInvalid',
+    ],
     ['what does not run here', 'PurgeQueue', {}, 'UnknownOperationException'],
   ])('%s', async (_what, operation, request, code) => {
     expect(await sqs.answer(operation, { QueueUrl, ...request }, caller)).toMatchObject({
@@ -196,10 +230,12 @@ describe('SQS refuses', () => {
       'SendMessage',
       'ReceiveMessage',
       'DeleteMessage',
+      'ChangeMessageVisibility',
       'GetQueueAttributes',
       'GetQueueUrl',
     ]) {
-      const request = { QueueUrl, QueueName: 'Lost', MessageBody: 'x', ReceiptHandle: 'a/b' };
+      const names = { QueueUrl, QueueName: 'Lost' };
+      const request = { ...names, MessageBody: 'x', ReceiptHandle: 'a/b', VisibilityTimeout: 0 };
       expect(await sqs.answer(operation, request, caller)).toMatchObject({
         body: { __type: 'com.amazonaws.sqs#AccessDeniedException' },
         headers: { 'x-amzn-query-error': 'AccessDenied;Sender' },

@@ -1,0 +1,37 @@
+/** What the programs for a terminal share: where the local stack is, who asks there, and what a usage error is. */
+
+export const LOCAL_ENDPOINT = 'http://localhost:3000';
+/** The person at the laptop, as the local stack knows them; worth nothing anywhere else. */
+export const LOCAL_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local-secret-key' };
+const LOCAL_REGION = 'us-east-1';
+
+/** The command line cannot be understood. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+  readonly code = 'usage';
+  readonly retryable = false;
+}
+
+export interface Identity {
+  readonly region?: string;
+  readonly credentials?: typeof LOCAL_CREDENTIALS;
+}
+
+/** On this machine nobody has to configure credentials; those in the environment win all the same. */
+export function localIdentity(address: string, environment: NodeJS.ProcessEnv): Identity {
+  if (!isLocal(address)) return {};
+  return {
+    ...(environment.AWS_REGION || environment.AWS_DEFAULT_REGION ? {} : { region: LOCAL_REGION }),
+    ...(environment.AWS_ACCESS_KEY_ID ? {} : { credentials: LOCAL_CREDENTIALS }),
+  };
+}
+
+export function isLocal(address: string): boolean {
+  return /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])([:/]|$)/.test(address);
+}
+
+/** @throws UsageError that names the option */
+export function webUrl(label: string, text: string): string {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
+  throw new UsageError(`${label} must be an http or https URL, not "${text}"`);
+}
