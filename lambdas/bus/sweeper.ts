@@ -5,13 +5,13 @@ import type { Bus } from './context.ts';
 import { deliver } from './delivery.ts';
 import { dueSlots, MINUTE_MS, minuteOf, silenceLimitMs, slotOf } from './heartbeat.ts';
 import type { Lifecycle } from './lifecycle.ts';
+import { Pacer } from './pacing.ts';
 import type { Connection, Due, SweepCursor } from './ports.ts';
 import { type Found, readAll } from './union-reader.ts';
 
 const CONCURRENCY = 32;
-/** A quarter of API Gateway's 10,000 requests/s, because every ping brings a pong that counts too (design D4). */
-const PINGS_PER_SECOND = 2_500;
-const PACE_CHUNK = 250;
+/** Of the account's request quota: every ping brings a pong that counts too (design D4). */
+const PING_SHARE = 0.25;
 /** How far the first tick of a deployment looks back: connections may be older than its schedule. */
 const FIRST_MINUTES = 5;
 
@@ -78,20 +78,17 @@ export class Sweeper {
   }
 
   async #ping(members: readonly Found[]): Promise<Found[]> {
-    const { clock } = this.#bus;
-    const begun = clock.now();
+    const { clock, config } = this.#bus;
+    const pacer = new Pacer({ perSecond: config.requestsPerSecond * PING_SHARE, clock });
     const gone: Found[] = [];
-    for (let done = 0; done < members.length; done += PACE_CHUNK) {
-      const ahead = begun + (done / PINGS_PER_SECOND) * 1_000 - clock.now();
-      if (ahead > 0) await clock.sleep(ahead);
-      await pMap(
-        members.slice(done, done + PACE_CHUNK),
-        async (member) => {
-          if ((await deliver(this.#bus, member.connectionId, [PING_FRAME])) === 'gone') gone.push(member);
-        },
-        { concurrency: CONCURRENCY },
-      );
-    }
+    await pMap(
+      members,
+      async (member) => {
+        await pacer.take();
+        if ((await deliver(this.#bus, member.connectionId, [PING_FRAME])) === 'gone') gone.push(member);
+      },
+      { concurrency: CONCURRENCY },
+    );
     return gone;
   }
 
