@@ -8,6 +8,7 @@ import { type Bench, keep, table } from './result.ts';
 const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
   connect: () => import('./connect.ts'),
   post: () => import('./post.ts'),
+  quota: () => import('./quota.ts'),
   status: () => import('./status.ts'),
 };
 
