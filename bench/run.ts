@@ -6,6 +6,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { type Bench, keep, table } from './result.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
+  cold: () => import('./cold.ts'),
   connect: () => import('./connect.ts'),
   post: () => import('./post.ts'),
   quota: () => import('./quota.ts'),
