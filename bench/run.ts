@@ -8,6 +8,7 @@ import { type Bench, keep, table } from './result.ts';
 const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
   cold: () => import('./cold.ts'),
   connect: () => import('./connect.ts'),
+  event: () => import('./event.ts'),
   post: () => import('./post.ts'),
   quota: () => import('./quota.ts'),
   status: () => import('./status.ts'),
