@@ -4,7 +4,7 @@ import type { Bus } from '../lambdas/bus/context.ts';
 import { broadcast, FAN_OUT_SHARE } from '../lambdas/bus/fan-out.ts';
 import { PacedWire } from '../lambdas/bus/paced-wire.ts';
 import { Pacer } from '../lambdas/bus/pacing.ts';
-import type { DeliverWork, PostOutcome, Wire } from '../lambdas/bus/ports.ts';
+import type { DeliverWork, FrameWire, PostOutcome } from '../lambdas/bus/ports.ts';
 import { RangeDelivery } from '../lambdas/bus/range-delivery.ts';
 import { Registry } from '../lambdas/bus/registry.ts';
 import { MemoryCheckpoints } from '../test/support/memory-checkpoints.ts';
@@ -117,6 +117,7 @@ export class Account {
   /** What one instance of a function works with. */
   #instance(): Bus {
     const clock = this.#clock;
+    const wire = new PacedWire(this.#wire(), new Pacer({ perSecond: QUOTA * FAN_OUT_SHARE, clock }));
     const parts: Omit<Partial<Bus>, 'store' | 'config'> & { store: object; config: object } = {
       store: {
         shards: (group: Parameters<MemoryGroups['shards']>[0]) => this.#groups.shards(group),
@@ -125,7 +126,12 @@ export class Account {
           return this.#groups.members(...of);
         },
       },
-      wire: new PacedWire(this.#wire(), new Pacer({ perSecond: QUOTA * FAN_OUT_SHARE, clock })),
+      wire: {
+        post: (id, frame) => wire.post(id, frame),
+        close: (id) => wire.close(id),
+        // As to a WebSocket.
+        postPacket: async () => 'singly',
+      },
       workers: {
         open: async () => {},
         reap: () => clock.sleep(ACCEPTED_MS),
@@ -159,7 +165,7 @@ export class Account {
     await new RangeDelivery(this.#instance()).run(work, () => end - this.#clock.now());
   }
 
-  #wire(): Wire {
+  #wire(): FrameWire {
     return {
       post: async (id) => {
         this.#posts += 1;

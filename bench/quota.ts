@@ -49,12 +49,12 @@ export const bench: Bench = async ([most = '100000', seeds = '5']) => {
       console.log(JSON.stringify(measured.at(-1)?.row));
     }
   }
-  const most = (name: string, of: 'time' | 'worst' | 'reads', least = 0) =>
+  const highest = (name: string, of: 'time' | 'worst' | 'reads', least = 0) =>
     Math.max(...measured.filter((one) => one.name === name && one.size >= least).map((one) => one[of]));
   const ratios = CASES.flatMap(({ name }) => [
-    [`${name}: time / bound`, most(name, 'time')],
-    [`${name}: worst time / bound`, most(name, 'worst')],
-    [`${name}: reads / bound from 1,000 on`, most(name, 'reads', 1_000)],
+    [`${name}: time / bound`, highest(name, 'time')],
+    [`${name}: worst time / bound`, highest(name, 'worst')],
+    [`${name}: reads / bound from 1,000 on`, highest(name, 'reads', 1_000)],
   ]);
   return {
     rows: measured.map(({ row }) => row),

@@ -17,7 +17,7 @@ const INCREASE = 0.7;
 const STRONGEST_DECREASE = 0.5;
 /**
  * Share of a window that may be throttled while the rate grows all the same. Were it 0, 5 % that are throttled at any
- * rate, by slow readers or somebody else's burst, would leave a quarter of the rate; as it is they leave nearly all of it, since
+ * rate, by slow readers or somebody else's burst, would leave a fifth of the rate; as it is they leave nearly all of it, since
  * what they take and what a window gives back balance (`npm run bench -- quota`).
  */
 const FEW_SHARE = 0.15;
