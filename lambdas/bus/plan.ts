@@ -50,8 +50,8 @@ export function estimateRest(range: IdRange, through: MemberId, count: number): 
 
 /**
  * Posts per second that one instance reaches for long: at most 64 of its posts are not checkpointed, and one that takes 80 ms
- * holds up those behind it. At 1,000 a broadcast to 100,000 takes 7 % longer than at 750. At 600 one to 10,000 does:
- * the more parts, the larger the largest of them beside the mean (`npm run bench -- quota`).
+ * holds up those behind it. At 1,000 a broadcast to 100,000 takes 7 % longer than at 750. At 600 one to
+ * 3,000 reads 13 % more: each part's last page is rounded up to a read unit (`npm run bench -- quota`).
  */
 export const RANGE_PER_SECOND = 750;
 /** Fewer recipients are not worth an invocation of their own, nor a query: two read units pay for 150 rows. */
