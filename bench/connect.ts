@@ -10,7 +10,7 @@
  */
 import { io, type Socket } from 'socket.io-client';
 import { child } from './child.ts';
-import type { Bench } from './result.ts';
+import { type Bench, percentile } from './result.ts';
 
 const PATIENCE_MS = 300_000;
 /** Clients that warm up both sides and are not counted. */
@@ -98,13 +98,11 @@ async function follow(origin: string, sockets: Socket[], measured: Measured): Pr
 
 /** p50 and p99 of both. */
 function figures({ connected, upgraded }: Measured): Record<string, number> {
-  const at = (times: readonly number[], share: number) =>
-    times.toSorted((a, b) => a - b)[Math.ceil(share * times.length) - 1] ?? Number.NaN;
   return {
-    'connected p50 (ms)': at(connected, 0.5),
-    'connected p99 (ms)': at(connected, 0.99),
-    'upgraded p50 (ms)': at(upgraded, 0.5),
-    'upgraded p99 (ms)': at(upgraded, 0.99),
+    'connected p50 (ms)': percentile(connected, 0.5),
+    'connected p99 (ms)': percentile(connected, 0.99),
+    'upgraded p50 (ms)': percentile(upgraded, 0.5),
+    'upgraded p99 (ms)': percentile(upgraded, 0.99),
   };
 }
 

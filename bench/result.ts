@@ -44,6 +44,11 @@ export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? Number.NaN;
 }
 
+/** The value that so large a share of all does not exceed; NaN of nothing. @param share above 0, up to 1 */
+export function percentile(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.ceil(share * values.length) - 1] ?? Number.NaN;
+}
+
 function shown(cell: string | number | undefined): string {
   if (typeof cell !== 'number') return cell ?? '';
   return String(Math.abs(cell) < 100 ? Number(cell.toFixed(1)) : Math.round(cell));

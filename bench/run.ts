@@ -6,8 +6,11 @@ import { availableParallelism, cpus } from 'node:os';
 import { type Bench, keep, table } from './result.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
+  cold: () => import('./cold.ts'),
   connect: () => import('./connect.ts'),
+  event: () => import('./event.ts'),
   post: () => import('./post.ts'),
+  quota: () => import('./quota.ts'),
   status: () => import('./status.ts'),
 };
 

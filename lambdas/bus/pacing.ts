@@ -11,10 +11,16 @@ export interface PacerOptions {
 
 /** How often the rate is thought over. */
 const WINDOW_MS = 100;
-/** Share of `perSecond` that an unthrottled second gives back. */
-const INCREASE = 0.5;
+/** Share of `perSecond` that a second gives back in which few were throttled. */
+const INCREASE = 0.7;
 /** What is left of the rate at least after one window. */
 const STRONGEST_DECREASE = 0.5;
+/**
+ * Share of a window that may be throttled while the rate grows all the same. Were it 0, 5 % that are throttled at any
+ * rate, by slow readers or somebody else's burst, would leave a fifth of the rate; as it is they leave nearly all of it, since
+ * what they take and what a window gives back balance (`npm run bench -- quota`).
+ */
+const FEW_SHARE = 0.15;
 /** Share of `perSecond` that the rate never falls below, so that it can find out that things are better. */
 const FLOOR = 0.02;
 const DEFAULT_BURST_MS = 50;
@@ -23,7 +29,8 @@ const DEFAULT_BURST_MS = 50;
  * Gives leave to post, in the order in which it was asked for: in any span of t seconds at most `perSecond` × t +
  * `burst` times. The rate follows what the gateway lets through (AIMD): after a window of 100 ms in which posts were
  * throttled it falls by their share of the posts that were settled in it, since what was let through is what there is
- * room for; one slow reader, whose posts are throttled too, thus slows nobody. After any other window it grows evenly.
+ * room for; one slow reader, whose posts are throttled too, thus slows nobody. It grows evenly over all windows in which no
+ * more than 15 % were throttled.
  */
 export class Pacer {
   readonly #clock: Clock;
@@ -107,11 +114,9 @@ export class Pacer {
     const age = now - from;
     if (age >= 0 && age < WINDOW_MS) return;
     this.#window = { from: now, settled: 0, throttled: 0 };
-    if (throttled > 0) {
-      const left = Math.max(STRONGEST_DECREASE, 1 - throttled / settled);
-      this.#rate = Math.max(this.#perSecond * FLOOR, this.#rate * left);
-    } else if (age > 0) {
-      this.#rate = Math.min(this.#perSecond, this.#rate + (this.#perSecond * INCREASE * age) / 1_000);
-    }
+    const share = throttled === 0 ? 0 : throttled / settled;
+    const left = this.#rate * Math.max(STRONGEST_DECREASE, 1 - share);
+    const growth = share > FEW_SHARE ? 0 : (this.#perSecond * INCREASE * Math.max(age, 0)) / 1_000;
+    this.#rate = Math.min(this.#perSecond, Math.max(this.#perSecond * FLOOR, left + growth));
   }
 }

@@ -143,6 +143,15 @@ describe('a pacer', () => {
     expect(granted.at(-1)?.at).toBeLessThan(5_400);
   });
 
+  test('is hardly slowed by a few per cent that are throttled at any rate', async () => {
+    const clock = new VirtualClock();
+    const pacer = new Pacer({ perSecond: 1_000, clock });
+    const granted = await turns(clock, pacer, new Array(10_000).fill(0), (_, n) =>
+      n % 20 === 0 ? 'throttled' : 'ok',
+    );
+    expect(granted.at(-1)?.at).toBeLessThan(11_000);
+  });
+
   test('falls at most once in a window, never below its floor, and goes on', async () => {
     const clock = new VirtualClock();
     const pacer = new Pacer({ perSecond: 1_000, clock });

@@ -4,42 +4,16 @@ import { defineApp } from '../../lambdas/apps/define-app.ts';
 import type { Bus } from '../../lambdas/bus/context.ts';
 import { broadcast } from '../../lambdas/bus/fan-out.ts';
 import { orderOf } from '../../lambdas/bus/plan.ts';
-import type { Checkpoints, DeliverWork, PostOutcome, Progress, ReapWork } from '../../lambdas/bus/ports.ts';
+import type { DeliverWork, PostOutcome, ReapWork } from '../../lambdas/bus/ports.ts';
 import { MOST_OPEN, RangeDelivery } from '../../lambdas/bus/range-delivery.ts';
 import { Registry } from '../../lambdas/bus/registry.ts';
+import { MemoryCheckpoints } from '../support/memory-checkpoints.ts';
 import { MemoryGroups } from '../support/memory-groups.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 import { FakeLog, FakeMetrics, SeededRandom } from '../support/world.ts';
 
 const FRAMES = ['42["news",1]'];
 const registry = new Registry([defineApp({ name: 'lists', rooms: { 'room:': {} } })]);
-
-/** Checkpoints as they should be: one owner at a time, and nothing forgotten. */
-class MemoryCheckpoints implements Checkpoints {
-  readonly #clock: VirtualClock;
-  readonly rows = new Map<string, { owner: string; until: number; progress: Progress | undefined }>();
-  saves = 0;
-
-  constructor(clock: VirtualClock) {
-    this.#clock = clock;
-  }
-
-  async claim(work: string, owner: string, until: number): Promise<Progress | 'busy'> {
-    const row = this.rows.get(work);
-    if (row !== undefined && row.until >= this.#clock.now() && row.owner !== owner) return 'busy';
-    this.rows.set(work, { owner, until, progress: row?.progress });
-    return row?.progress ?? { late: [], posted: 0, gone: 0, failed: 0, done: false };
-  }
-
-  async save(work: string, owner: string, progress: Progress, until: number): Promise<boolean> {
-    await this.#clock.sleep(5);
-    const row = this.rows.get(work);
-    if (row?.owner !== owner) return false;
-    this.saves += 1;
-    this.rows.set(work, { owner, until: progress.done ? 0 : until, progress });
-    return true;
-  }
-}
 
 /** A gateway that takes its time, and everything a fan-out works with. */
 class Ground {
