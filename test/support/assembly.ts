@@ -1,7 +1,8 @@
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { access, mkdtemp, readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { inject } from 'vitest';
-import { type Settings, synthesiseInto } from './synthesis.ts';
+import { SETTINGS, type Settings, synthesiseInto } from './synthesis.ts';
 
 /** What a template is to a test: JSON with these parts. */
 export interface TemplateJson {
@@ -26,11 +27,27 @@ export function watchGroupsOnly(): string {
   return inject('watchGroupsOnly');
 }
 
-/** Synthesises with other settings, given as environment variables; resolves to the assembly's directory. */
+/**
+ * The assembly with other settings, given as environment variables; resolves to its directory. It is made once for all who
+ * ask for the same ones, in whichever process: it lies beside the shared one, whose parent the global setup removes.
+ */
 export async function synthesise(settings: Settings): Promise<string> {
-  // Beside the shared one, whose parent the global setup removes in the end.
-  const directory = await mkdtemp(join(dirname(assembly()), 'other-'));
-  await synthesiseInto(directory, settings);
+  const text = JSON.stringify(Object.entries(settings).sort());
+  if (text === JSON.stringify(Object.entries(SETTINGS).sort())) return assembly();
+  const parent = dirname(assembly());
+  const directory = join(parent, `other-${createHash('sha256').update(text).digest('hex').slice(0, 16)}`);
+  const isThere = () =>
+    access(directory).then(
+      () => true,
+      () => false,
+    );
+  if (await isThere()) return directory;
+  const made = await mkdtemp(join(parent, 'making-'));
+  await synthesiseInto(made, settings);
+  // Whoever else has made it meanwhile has made the same.
+  await rename(made, directory).catch(async (error: unknown) => {
+    if (!(await isThere())) throw error;
+  });
   return directory;
 }
 
