@@ -36,7 +36,7 @@ export function* members(room: string, count: number, connections: readonly stri
     yield itemOf(membershipRow({ p, s: randomBytes(15) }, connectionOf(connections, n), Date.now()));
 }
 
-/** Connections with a socket each, alone in one room and in another with one more: five rows each. */
+/** Connections with a socket each, two and two in a room: four rows each. */
 export function* strangers(from: number, to: number): Generator<Item> {
   const connectedAt = Date.now();
   const handshake = {
@@ -50,8 +50,11 @@ export function* strangers(from: number, to: number): Generator<Item> {
   for (let n = from; n < to; n += 1) {
     const connectionId = unknownConnection();
     const id = randomBytes(15).toString('base64url');
-    const rooms = [`user_${n}`, `conversation_${Math.floor(n / 2)}`];
-    const groups: Group[] = rooms.map((room) => ({ kind: 'room', namespace: NAMESPACE, room }));
+    const room = `conversation_${Math.floor(n / 2)}`;
+    const groups: [Group, number][] = [
+      [{ kind: 'namespace', namespace: NAMESPACE }, HOT_SHARDS],
+      [{ kind: 'room', namespace: NAMESPACE, room }, 1],
+    ];
     const common = { connectionId, connectedAt, handshake };
     yield itemOf(
       connectionRow({
@@ -69,16 +72,14 @@ export function* strangers(from: number, to: number): Generator<Item> {
         namespace: NAMESPACE,
         id,
         state: 'open',
-        rooms: Object.fromEntries(rooms.map((room) => [room, connectedAt])),
+        rooms: { [room]: connectedAt },
         identities: {},
         data: { 'storefront-chat:customerId': n },
         hooksDue: true,
       }),
     );
-    const whole = memberKey({ kind: 'namespace', namespace: NAMESPACE }, idBytes(id), HOT_SHARDS);
-    yield itemOf(membershipRow(whole, connectionId, connectedAt));
-    for (const group of groups)
-      yield itemOf(membershipRow(memberKey(group, idBytes(id), 1), connectionId, connectedAt));
+    for (const [group, shards] of groups)
+      yield itemOf(membershipRow(memberKey(group, idBytes(id), shards), connectionId, connectedAt));
   }
 }
 
