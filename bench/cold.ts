@@ -190,6 +190,7 @@ const EVENTS: Readonly<Record<FunctionName, () => object>> = {
     v: 1,
     kind: 'range',
     id: 'message',
+    broadcast: 'broadcast',
     target: { namespace: '/', rooms: ['user_1'], except: [] },
     range: {},
     frames: ['42["notification",{"id":1}]'],

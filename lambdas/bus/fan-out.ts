@@ -6,6 +6,7 @@ import pMap from 'p-map';
 import { ownSockets, type Sources, sourcesOf, type Target, withoutExcepted } from './audience.ts';
 import type { Bus } from './context.ts';
 import { deliverToAll } from './delivery.ts';
+import { invalidPayload } from './errors.ts';
 import { Exceptions } from './exceptions.ts';
 import { newId } from './names.ts';
 import { estimateRest, planRanges } from './plan.ts';
@@ -16,6 +17,8 @@ import { type Block, type Found, UnionReader } from './union-reader.ts';
 export const FAN_OUT_SHARE = 0.9;
 /** A rest below this share of what is posted here anyway is posted here as well: an invocation for it would take longer. */
 const FEW_SHARE = 0.2;
+/** An asynchronous invocation takes 1 MB (Lambda quotas page). */
+const MOST_WORK_BYTES = 1_000_000;
 /** Invocations that are asked for at the same time. */
 const CONCURRENCY = 16;
 
@@ -52,6 +55,7 @@ export async function broadcast(bus: Bus, target: Target, message: Message): Pro
   ]);
   const here = new Map([...first.members, ...own].map((member) => [member.id, member]));
   const works = rangeWorks(bus, target, { ...message, id }, first, own);
+  checkSize(works);
   // Both are seen to their end: what was handed over is under way, whatever becomes of the rest.
   const [report, handedOver] = await Promise.allSettled([
     deliverToAll(bus, [...here.values()], message.frames, { volatile: message.volatile === true }),
@@ -63,6 +67,17 @@ export async function broadcast(bus: Bus, target: Target, message: Message): Pro
   bus.metrics.count('Broadcasts', 1);
   bus.metrics.count('Ranges', works.length);
   return { id, audience: here.size + first.remaining, ...report.value, ranges: works.length };
+}
+
+/** Names may have characters that take six bytes each in JSON; found out before anything is posted. */
+function checkSize([work]: readonly DeliverWork[]): void {
+  if (work === undefined) return;
+  const bytes = Buffer.byteLength(JSON.stringify(work));
+  if (bytes > MOST_WORK_BYTES)
+    throw invalidPayload(
+      `the packet and the names of its rooms are ${bytes} bytes, too many to hand over`,
+      'rooms',
+    );
 }
 
 export function countPosts(
@@ -113,7 +128,7 @@ function cutBlock(block: Block, most: number): Block {
 }
 
 function rangeWorks(
-  { clock, config }: Pick<Bus, 'clock' | 'config'>,
+  { clock, config, random }: Pick<Bus, 'clock' | 'config' | 'random'>,
   { namespace, rooms, except }: Target,
   message: Message & { readonly id: string },
   { through, remaining }: First,
@@ -126,10 +141,12 @@ function rangeWorks(
     config.requestsPerSecond * FAN_OUT_SHARE,
   );
   const expected = Math.ceil(remaining / ranges.length);
+  const broadcast = newId(random);
   return ranges.map((range) => ({
     v: 1,
     kind: 'range',
     id: message.id,
+    broadcast,
     target: { namespace, rooms, except: [...except, ...own.map(({ id }) => id)] },
     range,
     frames: message.frames,

@@ -8,6 +8,11 @@ import { MINUTE_MS } from './heartbeat.ts';
 
 /** What a client's parser takes (socket.io-parser, `maxAttachments`); more would drop the client. */
 const MAX_ATTACHMENTS = 10;
+/**
+ * All frames of a packet. Escaped once more, with 90 rooms and 90 exceptions of 2 KB each, it has to fit into the payload of
+ * an asynchronous invocation, 1 MB (Lambda quotas page), whatever the size of its audience turns out to be.
+ */
+const MAX_WHOLE_BYTES = 448 * 1_024;
 
 /** Engine.IO's greeting, with the deployment's ping cycle. */
 export function greetingFrame(
@@ -27,7 +32,7 @@ export function greetingFrame(
 /**
  * An event's frames.
  * @throws BusError `invalid_payload` where a frame exceeds 128 KB, which API Gateway would refuse with 413, or where
- *   there are more binary values than a client takes.
+ *   there are more binary values than a client takes, or all of them together exceed 448 KB.
  */
 export function eventFrames(namespace: string, event: string, args: readonly unknown[]): string[] {
   const frames = socketFrames({ type: PacketType.EVENT, namespace, data: [event, ...args] });
@@ -68,10 +73,18 @@ function checkSize(frames: readonly string[]): void {
       'args',
     );
   }
+  let whole = 0;
   for (const frame of frames) {
     const bytes = Buffer.byteLength(frame);
+    whole += bytes;
     if (bytes > MAX_PACKET_BYTES) {
       throw invalidPayload(`the encoded packet is ${bytes} bytes, more than ${MAX_PACKET_BYTES}`, 'args');
     }
+  }
+  if (whole > MAX_WHOLE_BYTES) {
+    throw invalidPayload(
+      `the encoded packet is ${whole} bytes with its attachments, more than ${MAX_WHOLE_BYTES}`,
+      'args',
+    );
   }
 }

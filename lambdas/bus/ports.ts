@@ -368,8 +368,10 @@ export interface OpenWork {
 export interface DeliverWork {
   readonly v: 1;
   readonly kind: 'range';
-  /** The message's: with the range it names the work, whoever does it and how often it is begun. */
+  /** The message's. */
   readonly id: string;
+  /** The broadcast's; no other has it, also of the same message. With the range it names the work, however often begun. */
+  readonly broadcast: string;
   readonly target: {
     readonly namespace: string;
     readonly rooms: readonly string[];

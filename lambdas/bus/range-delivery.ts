@@ -83,8 +83,8 @@ export class RangeDelivery {
   }
 }
 
-function workName({ id, range }: DeliverWork): string {
-  return `${id}:${range.after ?? ''}:${range.through ?? ''}`;
+function workName({ broadcast, range }: DeliverWork): string {
+  return `${broadcast}:${range.after ?? ''}:${range.through ?? ''}`;
 }
 
 interface Attempt {

@@ -164,6 +164,16 @@ describe('a request that is refused names the field, and sends nothing', () => {
       },
       'args',
     ],
+    [
+      'attachments that are too large together',
+      {
+        op: 'emit',
+        event: 'e',
+        args: [0, 1, 2, 3].map((num) => ({ _placeholder: true, num })),
+        attachments: [0, 1, 2, 3].map(() => Buffer.alloc(90_000).toString('base64')),
+      },
+      'args',
+    ],
     ['a call that is no text', { op: 'app', app: 'lists', call: 1 }, 'call'],
     ['a wrong argument', { op: 'app', app: 'lists', call: 'add', args: [{}] }, 'args[0]'],
     [

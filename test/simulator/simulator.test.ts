@@ -258,10 +258,23 @@ class RecordingTable extends ModelTable {
   }
 }
 
-test('the model of the table answers as the local DynamoDB does', async () => {
+/** What the table has to understand: each must have come up. */
+const EXPRESSIONS = [
+  'list_append(',
+  'REMOVE frames[0], frames[1]',
+  ' IN (',
+  ' OR ',
+  'probe.address = ',
+  'bytes - :bytes',
+  'lease < :now',
+  'ExclusiveStartKey',
+];
+const MOST_SEEDS = 20;
+
+test('the model of the table answers as the local DynamoDB does', { timeout: 60_000 }, async () => {
   const seen = new Set<string>();
-  let texts = '';
-  for (const seed of [14, 3]) {
+  let missing: readonly string[] = EXPRESSIONS;
+  for (let seed = 1; seed <= MOST_SEEDS && (missing.length > 0 || seed === 1); seed += 1) {
     const table = new RecordingTable();
     await simulate({ seed, steps: 200, table });
     const { client } = await busTable();
@@ -271,20 +284,11 @@ test('the model of the table answers as the local DynamoDB does', async () => {
       expect([name, essence(outcome)]).toEqual([name, essence(expected)]);
       seen.add(name);
     }
-    texts += JSON.stringify(table.calls.map(({ input }) => input));
+    const texts = JSON.stringify(table.calls.map(({ input }) => input));
+    missing = missing.filter((expression) => !texts.includes(expression));
   }
   expect(seen).toEqual(new Set(Object.keys(COMMANDS)));
-  for (const expression of [
-    'list_append(',
-    'REMOVE frames[0], frames[1]',
-    ' IN (',
-    ' OR ',
-    'probe.address = ',
-    'bytes - :bytes',
-    'lease < :now',
-    'ExclusiveStartKey',
-  ])
-    expect(texts).toContain(expression);
+  expect(missing).toEqual([]);
 });
 
 const COMMANDS = {
