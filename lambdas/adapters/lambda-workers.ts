@@ -1,5 +1,4 @@
 /** Work handed to other functions by asynchronous invocation. */
-import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { UnavailableError } from '../bus/errors.ts';
 import type { DeliverWork, OpenWork, ReapWork, Workers } from '../bus/ports.ts';
 
@@ -10,13 +9,13 @@ export interface WorkerFunctions {
 }
 
 export class LambdaWorkers implements Workers {
-  readonly #client = new LambdaClient({
-    requestHandler: { connectionTimeout: 1_000, requestTimeout: 5_000 },
-  });
   readonly #functions: WorkerFunctions;
+  #client: ReturnType<typeof loadClient> | undefined;
 
   constructor(functions: WorkerFunctions) {
     this.#functions = functions;
+    // Who opens connections asks at each; for all others it is a fifth of their code, and seldom needed.
+    if (functions.open !== undefined) this.#load().catch(() => {});
   }
 
   open(work: OpenWork): Promise<void> {
@@ -36,6 +35,20 @@ export class LambdaWorkers implements Workers {
     if (FunctionName === undefined)
       throw new UnavailableError(`this function may not ask ${name} for anything`);
     const Payload = Buffer.from(JSON.stringify(work));
-    await this.#client.send(new InvokeCommand({ FunctionName, InvocationType: 'Event', Payload }));
+    const { client, InvokeCommand } = await this.#load();
+    await client.send(new InvokeCommand({ FunctionName, InvocationType: 'Event', Payload }));
   }
+
+  #load(): ReturnType<typeof loadClient> {
+    this.#client ??= loadClient();
+    return this.#client;
+  }
+}
+
+async function loadClient() {
+  const { InvokeCommand, LambdaClient } = await import('@aws-sdk/client-lambda');
+  const client = new LambdaClient({
+    requestHandler: { connectionTimeout: 1_000, requestTimeout: 5_000 },
+  });
+  return { client, InvokeCommand };
 }
