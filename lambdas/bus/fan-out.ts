@@ -19,6 +19,8 @@ export const FAN_OUT_SHARE = 0.9;
 const FEW_SHARE = 0.2;
 /** An asynchronous invocation takes 1 MB (Lambda quotas page). */
 const MOST_WORK_BYTES = 1_000_000;
+/** What an invocation may post for, whatever the quota; `message` has 25 s for everything. */
+const INLINE_SECONDS = 5;
 /** Invocations that are asked for at the same time. */
 const CONCURRENCY = 16;
 
@@ -50,7 +52,7 @@ export async function broadcast(bus: Bus, target: Target, message: Message): Pro
   const id = message.id ?? newId(bus.random);
   const sources = sourcesOf(bus, target);
   const [first, own] = await Promise.all([
-    readFirst(bus, sources),
+    readFirst(bus, sources, mostInline(bus, message.frames.length)),
     ownSockets(bus, target.namespace, sources).then((members) => withoutExcepted(bus, members, sources)),
   ]);
   const here = new Map([...first.members, ...own].map((member) => [member.id, member]));
@@ -97,8 +99,13 @@ interface First {
   readonly remaining: number;
 }
 
-async function readFirst({ store, config }: Pick<Bus, 'store' | 'config'>, sources: Sources): Promise<First> {
-  const most = config.inlinePosts;
+/** Frames are paced: with a small quota fewer recipients are posted to before the function's time is up. */
+function mostInline({ config }: Pick<Bus, 'config'>, frames: number): number {
+  const inTime = (INLINE_SECONDS * config.requestsPerSecond * FAN_OUT_SHARE) / frames;
+  return Math.max(1, Math.min(config.inlinePosts, Math.floor(inTime)));
+}
+
+async function readFirst({ store }: Pick<Bus, 'store'>, sources: Sources, most: number): Promise<First> {
   const reader = new UnionReader(store, sources.groups, { pageRows: most + 1 });
   const exceptions = new Exceptions(store, sources.exceptIds, sources.exceptGroups, {});
   const few = Math.ceil(most * FEW_SHARE);
@@ -114,7 +121,9 @@ async function readFirst({ store, config }: Pick<Bus, 'store' | 'config'>, sourc
     if (part.through === undefined) return { members, remaining: 0 };
     if (isRest) {
       const cutOff = block.members.length - part.members.length;
-      return { members, through: part.through, remaining: cutOff + beyond };
+      // Of the rest as many are excepted as of what was read, more or less.
+      const left = members.length / Math.max(read - cutOff, 1);
+      return { members, through: part.through, remaining: Math.round((cutOff + beyond) * left) };
     }
   }
 }

@@ -61,13 +61,11 @@ export class RangeDelivery {
     const run = new Run(this.#bus, work, owner, progress, () => remainingMs() > MARGIN_MS);
     const report = await run.finish();
     const { metrics, clock } = this.#bus;
-    countPosts(metrics, {
-      posted: report.posted - progress.posted,
-      gone: report.gone - progress.gone,
-      failed: report.failed - progress.failed,
-    });
+    if (report.superseded) return report;
+    // With what those have done who were cut off before it, and could not say so.
+    countPosts(metrics, report);
     metrics.count('Ranges', report.parts);
-    if (!report.superseded) metrics.milliseconds('FanOutTime', clock.now() - work.publishedAt);
+    metrics.milliseconds('FanOutTime', clock.now() - work.publishedAt);
     return report;
   }
 
@@ -147,6 +145,9 @@ class Run {
       });
     }
     const parts = await this.#postInOrder();
+    // Under its own name nobody would do it: it would be done when this is.
+    if (parts.some(({ after }) => after === this.#work.range.after))
+      throw new UnavailableError('there was no time to begin with the range');
     while (this.#late.size > 0 || this.#open.some(({ state }) => state !== 'settled'))
       await this.#changes.next();
     await this.#saving;

@@ -200,6 +200,30 @@ describe('a broadcast of any size', () => {
     expect(ground.groups.reads.rows).toBeLessThan(2_000);
   });
 
+  test('is told without those who are excepted', async () => {
+    const ground = new Ground();
+    const ids = ground.ids(10_000);
+    ground.groups.set('room:a', ids);
+    ground.groups.set('room:x', ids.slice(0, 8_000));
+    const { audience } = await ground.broadcast(['room:a'], ['room:x']);
+    expect(audience / 2_000).toBeGreaterThan(0.5);
+    expect(audience / 2_000).toBeLessThan(2);
+  });
+
+  test('is handed over sooner where the quota is small, or the packet many frames', async () => {
+    const ground = new Ground();
+    ground.groups.set('room:a', ground.ids(1_000));
+    const bus = ground.bus();
+    const config = { ...bus.config, requestsPerSecond: 100 };
+    const sent = broadcast(
+      { ...bus, config },
+      { namespace: '/', rooms: ['room:a'], except: [] },
+      { frames: FRAMES },
+    );
+    await ground.clock.until(sent);
+    expect((await sent).posted).toBe(450);
+  });
+
   test('is posted anew where the same message is published again', async () => {
     const ground = new Ground();
     ground.groups.set('room:a', ground.ids(1_000));
@@ -330,6 +354,29 @@ describe('a range', () => {
     await misjudged.deliverAll();
     expect(misjudged.times().size).toBe(8_000);
     expect(misjudged.repeats()).toBe(0);
+  });
+
+  test('for which there is no time at all is left to the next try', async () => {
+    const ground = new Ground();
+    ground.groups.set('room:a', ground.ids(1_000));
+    const run = new RangeDelivery(ground.bus()).run(whole(1_000), () => 10_000);
+    await ground.clock.until(run.catch(() => {}));
+    await expect(run).rejects.toMatchObject({ code: 'unavailable' });
+    expect(ground.works).toEqual([]);
+    await ground.clock.until(ground.clock.at(ground.clock.now() + 60_000));
+    await ground.clock.until(new RangeDelivery(ground.bus()).run(whole(1_000), () => 100_000));
+    expect(ground.times().size).toBe(1_000);
+    expect(ground.repeats()).toBe(0);
+  });
+
+  test('counts what those did who were cut off before', async () => {
+    const ground = new Ground();
+    ground.groups.set('room:a', ground.ids(1_000));
+    void new RangeDelivery(ground.bus(500)).run(whole(1_000), () => 100_000);
+    await ground.clock.until(ground.clock.at(ground.clock.now() + 60_000));
+    await ground.clock.until(new RangeDelivery(ground.bus()).run(whole(1_000), () => 100_000));
+    expect(ground.metrics.counts.Posted).toBeGreaterThanOrEqual(1_000 - MOST_OPEN);
+    expect(ground.metrics.counts.Posted).toBeLessThanOrEqual(1_000);
   });
 
   test('has the gone cleaned up in batches, and says what became of everybody', async () => {
