@@ -1,10 +1,11 @@
 /** Posts in one way to the sink, and says how fast it was: `[way, port, posts]`. */
-import { createHash, createHmac, hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import pMap from 'p-map';
 import { ManagementWire } from '../lambdas/adapters/management-wire.ts';
 import { PostClient } from '../lambdas/adapters/post-client.ts';
 import { encodeSegment } from '../lambdas/adapters/post-signer.ts';
 import { systemClock } from '../lambdas/adapters/system.ts';
+import { Sha256 } from '../test/support/sha256.ts';
 import type { Way } from './post.ts';
 
 type Post = (id: string) => Promise<unknown>;
@@ -79,28 +80,6 @@ function pooled(headersOf: (path: string, body: Buffer) => Promise<readonly stri
 function unsigned(): Send {
   const host = new URL(origin).host;
   return pooled(async (_, body) => ['host', host, 'content-length', String(body.length)]);
-}
-
-/** The hash that the SDK's signer asks for. */
-class Sha256 {
-  readonly #hash: ReturnType<typeof createHash | typeof createHmac>;
-
-  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#hash =
-      secret === undefined ? createHash('sha256') : createHmac('sha256', secret as string | Uint8Array);
-  }
-
-  update(data: Uint8Array): void {
-    this.#hash.update(data);
-  }
-
-  async digest(): Promise<Uint8Array> {
-    return this.#hash.digest();
-  }
-
-  reset(): void {
-    throw new Error('is not used');
-  }
 }
 
 async function smithy(): Promise<Send> {

@@ -1,4 +1,5 @@
-/** What the programs for a terminal share: where the local stack is, who asks there, and what a usage error is. */
+/** What the programs for a terminal share: their options, where the local stack is, and who asks there. */
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 
 export const LOCAL_ENDPOINT = 'http://localhost:3000';
 /** The person at the laptop, as the local stack knows them; worth nothing anywhere else. */
@@ -10,6 +11,18 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
   readonly code = 'usage';
   readonly retryable = false;
+}
+
+/** @throws UsageError for what no option is */
+export function parsedOptions<T extends NonNullable<ParseArgsConfig['options']>>(
+  args: readonly string[],
+  options: T,
+) {
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 export interface Identity {

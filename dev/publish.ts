@@ -1,5 +1,4 @@
 /** `npm run publish`: publishes an event from a terminal. Exit codes: 0 published, 1 not published, 2 not understood. */
-import { parseArgs } from 'node:util';
 import {
   Emitter,
   type EmitterOptions,
@@ -12,6 +11,7 @@ import {
   LOCAL_CREDENTIALS,
   LOCAL_ENDPOINT,
   localIdentity,
+  parsedOptions,
   UsageError,
   webUrl,
 } from './local-defaults.ts';
@@ -50,13 +50,7 @@ const OPTIONS = {
 
 type Options = ReturnType<typeof parsed>;
 
-function parsed(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: false }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
+const parsed = (args: readonly string[]) => parsedOptions(args, OPTIONS);
 
 /** One argument of the event per `--data`. */
 function eventArguments(texts: readonly string[]): unknown[] {

@@ -1,7 +1,13 @@
 /** `npm run replay`: does again what a dead-letter queue holds. Exit codes: 0 all of it, 1 not all, 2 not understood. */
-import { parseArgs } from 'node:util';
 import type { LambdaClientConfig } from '@aws-sdk/client-lambda';
-import { isLocal, LOCAL_ENDPOINT, localIdentity, UsageError, webUrl } from './local-defaults.ts';
+import {
+  isLocal,
+  LOCAL_ENDPOINT,
+  localIdentity,
+  parsedOptions,
+  UsageError,
+  webUrl,
+} from './local-defaults.ts';
 import {
   describe,
   HIDDEN_SECONDS,
@@ -38,13 +44,7 @@ const OPTIONS = {
 
 type Options = ReturnType<typeof parsed>;
 
-function parsed(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: false }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
+const parsed = (args: readonly string[]) => parsedOptions(args, OPTIONS);
 
 /** The queue as it was named, and where it is. */
 interface Place {

@@ -40,9 +40,10 @@ export class Sweeper {
     // Were the first tick to fail, what is due now would lie before what the next one looks at.
     if (cursor === undefined) await store.saveSweepCursor({ minute: last, since: minute });
     const due = await this.#drainDue(last, minute);
+    const pingedUntil = cursor?.minute ?? minute - 1;
     let pinged = 0;
     let reaped = 0;
-    for (const slot of dueSlots(cursor?.minute ?? minute - 1, minute, config.pingIntervalMinutes)) {
+    for (const slot of dueSlots(pingedUntil, minute, config.pingIntervalMinutes)) {
       const report = await this.#pingSlot(slot, this.#silenceKnown(cursor, minute));
       pinged += report.pinged;
       reaped += report.reaped;
@@ -51,7 +52,7 @@ export class Sweeper {
       minute,
       since: this.#unbroken(cursor, minute) ? (cursor?.since ?? minute) : minute,
     });
-    return { minutes: minute - (cursor?.minute ?? minute - 1), pinged, reaped, due };
+    return { minutes: minute - pingedUntil, pinged, reaped, due };
   }
 
   /** Silence proves something only where the pings of two cycles really went out. */

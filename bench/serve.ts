@@ -1,0 +1,35 @@
+/** Servers of a process of their own: each says its origin and serves until its parent lets go. */
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Server } from 'socket.io';
+import { startStack } from '../local/stack.ts';
+import { synthesiseInto } from '../test/support/synthesis.ts';
+
+/** A stock Socket.IO server. @param prepare gives it what it does for its clients */
+export async function serveStock(prepare: (server: Server) => void = () => {}): Promise<void> {
+  const http = createServer();
+  const server = new Server(http);
+  prepare(server);
+  await once(http.listen(0, '127.0.0.1'), 'listening');
+  process.send?.(`http://localhost:${(http.address() as AddressInfo).port}`);
+  await once(process, 'disconnect');
+  await server.close();
+}
+
+/** The local stack with one application, which believes in whom its clients say they are. */
+export async function serveStack(application: string, maxInstances: number): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'socketbus-bench-'));
+  try {
+    await synthesiseInto(directory, { APPS: application, IDENTITY: 'trusted' });
+    const stack = await startStack({ assembly: directory, schedule: false, host: { maxInstances } });
+    process.send?.(stack.origin);
+    await once(process, 'disconnect');
+    await stack.close();
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
