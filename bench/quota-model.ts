@@ -2,6 +2,7 @@
 import { defineApp } from '../lambdas/apps/define-app.ts';
 import type { Bus } from '../lambdas/bus/context.ts';
 import { broadcast, FAN_OUT_SHARE } from '../lambdas/bus/fan-out.ts';
+import { plainMessage } from '../lambdas/bus/message.ts';
 import { PacedWire } from '../lambdas/bus/paced-wire.ts';
 import { Pacer } from '../lambdas/bus/pacing.ts';
 import type { DeliverWork, FrameWire, PostOutcome } from '../lambdas/bus/ports.ts';
@@ -92,7 +93,7 @@ export class Account {
       broadcast(
         this.#instance(),
         { namespace: '/', rooms: [room], except: [] },
-        { frames: FRAMES, id: room },
+        plainMessage(FRAMES, room, begun),
       ),
     );
     await this.#clock.until(Promise.all(sent));

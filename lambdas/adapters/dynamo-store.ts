@@ -44,6 +44,7 @@ import {
   connectionRow,
   directoryRow,
   dueRow,
+  lifetimeEnd,
   membershipRow,
   ROW_VERSION,
   type Row,
@@ -259,20 +260,112 @@ export class DynamoStore implements Store {
     return (await this.#calls.batchGet(keys.map(socketKey))).map(readSocket);
   }
 
-  async closeSocket(socket: SocketRef, at: number): Promise<SocketRecord | undefined> {
+  async closeSocket(socket: SocketRef, at: number, ended = false): Promise<SocketRecord | undefined> {
     const row = await this.#calls.update({
       Key: socketKey(socket),
-      UpdateExpression: 'SET #state = :closed, t = :t',
+      UpdateExpression:
+        'SET #state = :closed, t = :t, closedAt = if_not_exists(closedAt, :at), version = version + :one' +
+        (ended ? ', ended = :ended' : ''),
       ConditionExpression: '#connection = :connection',
       ExpressionAttributeNames: { '#state': 'state', '#connection': 'connection' },
       ExpressionAttributeValues: {
         ':closed': 'closed',
         ':t': closedEnd(at),
+        ':at': at,
+        ':one': 1,
+        ...(ended ? { ':ended': true } : {}),
         ':connection': connectionBytes(socket.connectionId),
       },
       ReturnValues: 'ALL_OLD',
     });
     return row === undefined ? undefined : readSocket(row);
+  }
+
+  async recoverSocket(
+    known: SocketRecord,
+    taken: SocketRecord,
+    due: readonly Due[],
+  ): Promise<'recovered' | 'changed' | 'closed' | 'occupied'> {
+    const { connectionId, namespace, id } = taken;
+    const address = addressOf(taken);
+    const refused = await this.#calls.transactOr([
+      this.#takeNamespace(connectionId, namespace, 'SET namespaces.#n = :value REMOVE #left.#n', id),
+      this.#takeOver(known, taken),
+      ...this.#membershipKeys(taken, Object.keys(taken.rooms)).map((key) =>
+        this.#put(membershipRow(key, address, taken.connectedAt)),
+      ),
+      ...due.map((row) => this.#put(dueRow(row))),
+    ]);
+    if (refused === undefined) return 'recovered';
+    return refused[0]?.Code === 'ConditionalCheckFailed' ? namespaceRefusal(refused) : 'changed';
+  }
+
+  #takeOver(
+    known: SocketRecord,
+    { connectionId, address, connectedAt, ...taken }: SocketRecord,
+  ): TransactItem {
+    return {
+      Update: {
+        TableName: this.#table,
+        Key: socketKey(known),
+        UpdateExpression: takeOverUpdate(address !== undefined, taken.expiresAt !== undefined),
+        ConditionExpression: '#connection = :before AND version = :version AND ended = :false',
+        ExpressionAttributeNames: { '#connection': 'connection', '#state': 'state', '#at': 'at' },
+        ExpressionAttributeValues: {
+          ':connection': connectionBytes(connectionId),
+          ':before': connectionBytes(known.connectionId),
+          ':version': known.session?.version ?? 0,
+          ':pending': 'pending',
+          ':at': connectedAt,
+          ':t': lifetimeEnd(connectedAt),
+          ':identities': JSON.stringify(taken.identities),
+          ':handshake': JSON.stringify(taken.handshake),
+          ':true': true,
+          ':false': false,
+          ':one': 1,
+          ...(address === undefined ? {} : { ':address': connectionBytes(address) }),
+          ...(taken.expiresAt === undefined ? {} : { ':expiresAt': taken.expiresAt }),
+        },
+      },
+    };
+  }
+
+  async saveExpiry(socket: SocketRef, at: number): Promise<void> {
+    await this.#calls.update({
+      Key: socketKey(socket),
+      UpdateExpression: 'SET expiresAt = :at',
+      ConditionExpression: '#connection = :connection',
+      ExpressionAttributeNames: { '#connection': 'connection' },
+      ExpressionAttributeValues: { ':at': at, ':connection': connectionBytes(socket.connectionId) },
+    });
+  }
+
+  async noteGap(socket: SocketRef, position: number): Promise<void> {
+    await this.#calls.update({
+      Key: socketKey(socket),
+      UpdateExpression: 'SET gap = if_not_exists(gap, :gap)',
+      ConditionExpression:
+        'attribute_exists(secret) AND (#connection = :connection OR address = :connection)',
+      ExpressionAttributeNames: { '#connection': 'connection' },
+      ExpressionAttributeValues: {
+        ':gap': { position, connectionId: socket.connectionId },
+        ':connection': connectionBytes(socket.connectionId),
+      },
+    });
+  }
+
+  async closeGap(socket: SocketRef): Promise<void> {
+    await this.#calls.update({
+      Key: socketKey(socket),
+      UpdateExpression: 'REMOVE gap',
+      ConditionExpression: '#connection = :connection AND NOT gap.connectionId IN (:id, :address)',
+      ExpressionAttributeNames: { '#connection': 'connection' },
+      ExpressionAttributeValues: {
+        ':connection': connectionBytes(socket.connectionId),
+        ':id': socket.connectionId,
+        ':address': addressOf(socket),
+      },
+    });
   }
 
   async markHooksDone(socket: SocketRef): Promise<void> {
@@ -306,7 +399,7 @@ export class DynamoStore implements Store {
         Update: {
           TableName: this.#table,
           Key: socketKey(socket),
-          UpdateExpression: `SET ${rooms.map((_, i) => `rooms.#r${i} = if_not_exists(rooms.#r${i}, :at)`).join(', ')}`,
+          UpdateExpression: `SET version = version + :one, ${rooms.map((_, i) => `rooms.#r${i} = if_not_exists(rooms.#r${i}, :at)`).join(', ')}`,
           ConditionExpression: '#state = :open AND #connection = :connection AND size(rooms) <= :most',
           ExpressionAttributeNames: {
             '#state': 'state',
@@ -318,6 +411,7 @@ export class DynamoStore implements Store {
             ':connection': connectionBytes(socket.connectionId),
             ':most': MAX_ROOMS_PER_SOCKET - rooms.length,
             ':at': at,
+            ':one': 1,
           },
           ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
         },
@@ -339,14 +433,18 @@ export class DynamoStore implements Store {
         Update: {
           TableName: this.#table,
           Key: socketKey(socket),
-          UpdateExpression: `REMOVE ${rooms.map((_, i) => `rooms.#r${i}`).join(', ')}`,
+          UpdateExpression: `SET version = version + :one REMOVE ${rooms.map((_, i) => `rooms.#r${i}`).join(', ')}`,
           ConditionExpression: '#state = :open AND #connection = :connection',
           ExpressionAttributeNames: {
             '#state': 'state',
             '#connection': 'connection',
             ...Object.fromEntries(rooms.map((room, i) => [`#r${i}`, room])),
           },
-          ExpressionAttributeValues: { ':open': 'open', ':connection': connectionBytes(socket.connectionId) },
+          ExpressionAttributeValues: {
+            ':open': 'open',
+            ':connection': connectionBytes(socket.connectionId),
+            ':one': 1,
+          },
         },
       },
     ]);
@@ -526,6 +624,16 @@ export class DynamoStore implements Store {
     const refused = await this.#calls.transactOr(items);
     if (refused !== undefined) throw new UnavailableError('a transaction without conditions was refused');
   }
+}
+
+function takeOverUpdate(hasAddress: boolean, expires: boolean): string {
+  const sets = [
+    '#connection = :connection, #state = :pending, #at = :at, t = :t, identities = :identities',
+    'handshake = :handshake, recovered = :true, version = version + :one',
+    ...(hasAddress ? ['address = :address'] : []),
+    ...(expires ? ['expiresAt = :expiresAt'] : []),
+  ];
+  return `SET ${sets.join(', ')} REMOVE closedAt${hasAddress ? '' : ', address'}`;
 }
 
 /** What a membership names. */

@@ -3,7 +3,7 @@
  * clients or applications enter it only as a hash, so that no name can reach another row (design D5).
  */
 import { createHash } from 'node:crypto';
-import type { Due, Group, SocketKey } from '../bus/ports.ts';
+import type { Due, Group, LoggedGroup, Millis, SocketKey } from '../bus/ports.ts';
 import { ID_BYTES, isPollingId } from '../contract/ids.ts';
 
 export interface RowKey {
@@ -20,6 +20,9 @@ const KIND = {
   directory: 0x72,
   poll: 0x70,
   checkpoint: 0x6b,
+  log: 0x6c,
+  message: 0x65,
+  publication: 0x69,
 } as const;
 const ONLY = Uint8Array.of(0);
 
@@ -103,6 +106,43 @@ export const SWEEP_KEY: RowKey = { p: Uint8Array.of(KIND.sweep), s: ONLY };
 /** How far a piece of work has come. */
 export function checkpointKey(work: string): RowKey {
   return { p: Buffer.concat([Uint8Array.of(KIND.checkpoint), hash16('checkpoint', work)]), s: ONLY };
+}
+
+/** Bytes of a time in milliseconds: good until the year 10889. */
+const TIME_BYTES = 6;
+
+/** The log of a room or a namespace: its entries are ordered by their position, then by the message's id. */
+export function logKey(group: LoggedGroup, position: Millis, id: string): RowKey {
+  return { p: logPartition(group), s: Buffer.concat([logPosition(position), idBytes(id)]) };
+}
+
+export function logPartition(group: LoggedGroup): Uint8Array {
+  return Buffer.concat([Uint8Array.of(KIND.log), groupHash(group)]);
+}
+
+/** Sorts before every entry of that position. */
+export function logPosition(position: Millis): Uint8Array {
+  const bytes = Buffer.alloc(TIME_BYTES);
+  bytes.writeUIntBE(position, 0, TIME_BYTES);
+  return bytes;
+}
+
+export function readLogKey(s: Uint8Array): { readonly position: Millis; readonly id: string } {
+  const bytes = Buffer.from(s.buffer, s.byteOffset, s.byteLength);
+  return { position: bytes.readUIntBE(0, TIME_BYTES), id: idText(bytes.subarray(TIME_BYTES)) };
+}
+
+/** A message that is in the logs of several rooms. */
+export function messageKey(id: string): RowKey {
+  return { p: Buffer.concat([Uint8Array.of(KIND.message), idBytes(id)]), s: ONLY };
+}
+
+/** A message that its publisher has given a name. */
+export function publicationKey(namespace: string, name: string): RowKey {
+  return {
+    p: Buffer.concat([Uint8Array.of(KIND.publication), hash16('publication', namespace, name)]),
+    s: ONLY,
+  };
 }
 
 /** 20 characters of base64url are 15 bytes. */

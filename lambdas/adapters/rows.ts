@@ -6,6 +6,7 @@ import type {
   Json,
   Member,
   NotedRoom,
+  Session,
   SocketRecord,
   SocketState,
 } from '../bus/ports.ts';
@@ -38,11 +39,19 @@ const DUE_MS = 24 * 60 * MINUTE_MS;
 /** What failed for good may be done again for as long as a dead-letter queue keeps it: two weeks (lib/events.ts). */
 const CHECKPOINT_MS = 15 * 24 * 60 * MINUTE_MS;
 
+/** Longer than a connection lives and its client has to come back, so that the log always reaches back (design D9). */
+const LOG_MS = LIFETIME_MS;
+
+/** As long as EventBridge tries an event again (EventBridge quotas: 24 hours). */
+const PUBLICATION_MS = 24 * 60 * MINUTE_MS;
+
 export type Row = Record<string, unknown>;
 
 const seconds = (ms: number): number => Math.ceil(ms / 1_000);
 export const lifetimeEnd = (connectedAt: number): number => seconds(connectedAt + LIFETIME_MS);
 export const closedEnd = (at: number): number => seconds(at + CLOSED_MS);
+export const logEnd = (position: number): number => seconds(position + LOG_MS);
+export const publicationEnd = (at: number): number => seconds(at + PUBLICATION_MS);
 export const checkpointEnd = (at: number): number => seconds(at + CHECKPOINT_MS);
 
 /** DynamoDB deletes an expired row days later; until then it must count as absent. */
@@ -95,11 +104,32 @@ export function socketRow(socket: SocketRecord): Row {
     data: Object.fromEntries(Object.entries(socket.data).map(([key, value]) => [key, JSON.stringify(value)])),
     handshake: JSON.stringify(socket.handshake),
     hooksDue: socket.hooksDue,
+    version: socket.session?.version ?? 0,
+    ...(socket.session === undefined ? {} : sessionColumns(socket.session)),
+    ...(socket.recovered === undefined ? {} : { recovered: true }),
+    ...(socket.expiresAt === undefined ? {} : { expiresAt: socket.expiresAt }),
+  };
+}
+
+function sessionColumns({ secretHash, position, ended }: Session): Row {
+  return { secret: Buffer.from(secretHash, 'base64url'), position, ended };
+}
+
+function readSession(row: Row): Session | undefined {
+  if (!(row.secret instanceof Uint8Array)) return undefined;
+  return {
+    secretHash: idText(row.secret),
+    position: row.position as number,
+    version: row.version as number,
+    ...(typeof row.closedAt === 'number' ? { closedAt: row.closedAt } : {}),
+    ended: row.ended === true,
+    ...(row.gap === undefined ? {} : { gap: row.gap as NonNullable<Session['gap']> }),
   };
 }
 
 export function readSocket(row: Row): SocketRecord {
   const data = Object.entries(row.data as Record<string, string>);
+  const session = readSession(row);
   return {
     namespace: row.namespace as string,
     id: row.id as string,
@@ -112,6 +142,9 @@ export function readSocket(row: Row): SocketRecord {
     data: Object.fromEntries(data.map(([key, text]) => [key, JSON.parse(text) as Json])),
     handshake: JSON.parse(row.handshake as string) as Handshake,
     hooksDue: row.hooksDue === true,
+    ...(session === undefined ? {} : { session }),
+    ...(row.recovered === true ? { recovered: true } : {}),
+    ...(typeof row.expiresAt === 'number' ? { expiresAt: row.expiresAt } : {}),
   };
 }
 

@@ -74,6 +74,8 @@ export interface AppSocket<Events extends EventSchemas, Identity> extends Broadc
   readonly data: Record<string, Json>;
   /** Its own id and the rooms it is in. */
   readonly rooms: ReadonlySet<string>;
+  /** The client came back to this socket: it has its rooms and data, and what it missed; do not greet it again. */
+  readonly recovered: boolean;
   readonly broadcast: Broadcast<Events>;
   join(room: string | readonly string[]): Promise<void>;
   leave(room: string): Promise<void>;
@@ -145,6 +147,11 @@ export interface AppDefinition<
   readonly name: string;
   /** @default '/' */
   readonly namespace?: string;
+  /**
+   * Whether a client that comes back within 5 minutes gets its socket back, with its rooms, its data and what it missed;
+   * `unlogged` events are left out of that. All applications of a namespace have it, or none. @default on
+   */
+  readonly recovery?: false | { readonly unlogged?: readonly (keyof Events & string)[] };
   /** @default nobody is asked for a proof */
   readonly auth?: Auth<Identity>;
   /** Browser origins that may connect. @default none beside those of the deployment */
@@ -203,6 +210,7 @@ export function defineApp<
   return {
     name,
     namespace,
+    ...(definition.recovery === undefined ? {} : { recovery: definition.recovery }),
     ...(auth === undefined ? {} : { auth }),
     ...(origins === undefined ? {} : { origins }),
     ...(onConnect === undefined

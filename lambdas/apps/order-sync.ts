@@ -60,6 +60,8 @@ type SyncNamespace = Namespace<typeof serverEvents, undefined>;
 export const orderSync = defineApp({
   name: 'order-sync',
   namespace: '/sync',
+  // Its nudge has no argument at all, so no offset either; who comes back is told whether anything is pending.
+  recovery: false,
   auth: apiKey(),
   serverEvents,
   startupLines: () => ['WebSocket sync notification service initialized'],

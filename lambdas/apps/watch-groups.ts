@@ -82,6 +82,7 @@ export const watchGroups = defineApp({
     const { identity } = socket;
     if (identity === undefined) return;
     await socket.join(MEMBER + identity.id);
+    if (socket.recovered) return;
     await socket.emit('connected', {
       message: TEXTS.connected,
       user: { id: identity.id, username: identity.username },

@@ -141,6 +141,8 @@ export interface AnySocket extends AnyBroadcast {
   /** This application's own data; changed top-level keys are saved when the handler ends. */
   readonly data: Record<string, Json>;
   readonly rooms: ReadonlySet<string>;
+  /** The client came back to this socket: it has its rooms and data, and what it missed. */
+  readonly recovered: boolean;
   readonly broadcast: AnyBroadcast;
   join(room: string | readonly string[]): Promise<void>;
   leave(room: string): Promise<void>;
@@ -160,9 +162,17 @@ export interface Failure {
   readonly error: BusError;
 }
 
+/** What is kept for clients that come back (design D9). */
+export interface RecoveryOptions {
+  /** Events that nobody is sent again; they are retried, and lost where that does not help. @default none */
+  readonly unlogged?: readonly string[];
+}
+
 export interface Application {
   readonly name: string;
   readonly namespace: string;
+  /** `false`: a client that comes back is a new one, and packets carry no offsets. All of a namespace agree on that. */
+  readonly recovery?: false | RecoveryOptions;
   readonly auth?: Authentication;
   readonly origins?: (settings: Settings) => readonly string[];
   readonly rooms: Readonly<Record<string, RoomKind>>;

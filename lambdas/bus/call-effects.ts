@@ -1,4 +1,5 @@
 import type { Bus } from './context.ts';
+import { reapLater } from './reaping.ts';
 import type { Effects } from './socket-session.ts';
 import type { Found } from './union-reader.ts';
 
@@ -6,6 +7,7 @@ import type { Found } from './union-reader.ts';
 export class CallEffects implements Effects {
   readonly bus: Bus;
   readonly gone: Found[] = [];
+  readonly #later: Promise<void>[] = [];
   #tail: Promise<unknown> = Promise.resolve();
 
   constructor(bus: Bus) {
@@ -18,7 +20,14 @@ export class CallEffects implements Effects {
     return result;
   }
 
-  async settled(): Promise<void> {
+  later(work: Promise<void>): void {
+    this.#later.push(work);
+  }
+
+  /** Sees everything to its end, and has those who have gone cleaned up after. */
+  async finish(): Promise<void> {
     await this.#tail;
+    await Promise.all(this.#later);
+    await reapLater(this.bus, this.gone);
   }
 }

@@ -4,10 +4,13 @@ import { newId } from './names.ts';
 import type {
   Checkpoints,
   Clock,
+  EventLog,
   Forwarder,
   Log,
   Metrics,
+  Millis,
   Outbox,
+  Publications,
   Random,
   Rows,
   Secrets,
@@ -26,10 +29,14 @@ export interface Bus {
   readonly outbox: Outbox;
   readonly workers: Workers;
   readonly checkpoints: Checkpoints;
+  readonly eventLog: EventLog;
+  readonly publications: Publications;
   /** The table of what applications keep; each sees only its own rows. */
   readonly rows: Rows;
   readonly forwarder: Forwarder;
   readonly clock: Clock;
+  /** The time, and later each time: what one instance publishes keeps its order. */
+  readonly stamp: () => Millis;
   readonly random: Random;
   readonly secrets: Secrets;
   readonly log: Log;

@@ -18,7 +18,14 @@ export interface DeliveryParts {
   readonly log: Log;
 }
 
-export type DeliveryOutcome = 'posted' | 'gone' | 'failed';
+/** `uncut`: it failed, and the connection, which is to be closed for it, may still be there. */
+export type DeliveryOutcome = 'posted' | 'gone' | 'failed' | 'uncut';
+
+export interface DeliveryOptions {
+  readonly volatile?: boolean;
+  /** When the last try may begin; milliseconds since the epoch. @default 5 s from now */
+  readonly deadline?: number;
+}
 
 /** Which outcomes of a post are worth another try. */
 export type RetryRule = (outcome: PostOutcome | 'singly') => boolean;
@@ -104,9 +111,9 @@ export async function deliver(
   parts: DeliveryParts,
   connectionId: string,
   frames: readonly string[],
-  options: { readonly volatile?: boolean } = {},
+  options: DeliveryOptions = {},
 ): Promise<DeliveryOutcome> {
-  const deadline = parts.clock.now() + DELIVERY_DEADLINE_MS;
+  const deadline = options.deadline ?? parts.clock.now() + DELIVERY_DEADLINE_MS;
   const isVolatile = options.volatile === true;
   const rules = { first: isVolatile ? retryNever : retryEvents, rest: retryEvents };
   const { outcome, begun } = await postPacketUntil(parts, connectionId, frames, rules, deadline);
@@ -114,7 +121,7 @@ export async function deliver(
   if (outcome === 'gone') return 'gone';
   if (begun || (!isVolatile && outcome !== 'refused')) {
     parts.log.warn('a post failed for good, closing the connection', { connectionId, outcome });
-    await parts.wire.close(connectionId);
+    if (!(await parts.wire.close(connectionId))) return 'uncut';
   }
   return 'failed';
 }
@@ -127,6 +134,8 @@ export interface DeliveryReport<R extends Recipient> {
   readonly posted: number;
   readonly failed: number;
   readonly gone: readonly R[];
+  /** Of the failed ones, those whose connection may still be there. */
+  readonly uncut: readonly R[];
 }
 
 /** Delivers one packet to many, a bounded number at a time; one failing recipient never fails the rest. */
@@ -134,9 +143,10 @@ export async function deliverToAll<R extends Recipient>(
   parts: DeliveryParts,
   recipients: readonly R[],
   frames: readonly string[],
-  options: { readonly volatile?: boolean } = {},
+  options: DeliveryOptions = {},
 ): Promise<DeliveryReport<R>> {
   const gone: R[] = [];
+  const uncut: R[] = [];
   let posted = 0;
   let failed = 0;
   await pMap(
@@ -146,8 +156,9 @@ export async function deliverToAll<R extends Recipient>(
       if (outcome === 'posted') posted += 1;
       else if (outcome === 'gone') gone.push(recipient);
       else failed += 1;
+      if (outcome === 'uncut') uncut.push(recipient);
     },
     { concurrency: CONCURRENCY },
   );
-  return { posted, failed, gone };
+  return { posted, failed, gone, uncut };
 }

@@ -5,6 +5,8 @@ export type ErrorCode =
   | 'forbidden'
   | 'not_found'
   | 'rate_limited'
+  /** A message of that name is being published. */
+  | 'in_progress'
   | 'internal';
 
 /** A failure whose cause a client or a backend may be told. */

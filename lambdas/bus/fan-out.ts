@@ -6,8 +6,8 @@ import pMap from 'p-map';
 import { ownSockets, type Sources, sourcesOf, type Target, withoutExcepted } from './audience.ts';
 import type { Bus } from './context.ts';
 import { deliverToAll } from './delivery.ts';
-import { invalidPayload } from './errors.ts';
 import { Exceptions } from './exceptions.ts';
+import { type Message, noteUncut } from './message.ts';
 import { newId } from './names.ts';
 import { estimateRest, planRanges } from './plan.ts';
 import type { DeliverWork, MemberId, Metrics } from './ports.ts';
@@ -17,20 +17,10 @@ import { type Block, type Found, UnionReader } from './union-reader.ts';
 export const FAN_OUT_SHARE = 0.9;
 /** A rest below this share of what is posted here anyway is posted here as well: an invocation for it would take longer. */
 const FEW_SHARE = 0.2;
-/** An asynchronous invocation takes 1 MB (Lambda quotas page). */
-const MOST_WORK_BYTES = 1_000_000;
-/** What an invocation may post for, whatever the quota; `message` has 25 s for everything. */
-const INLINE_SECONDS = 5;
+/** What an invocation may post for, whatever the quota: posts of a message end 5 s after it was published. */
+const INLINE_SECONDS = 3;
 /** Invocations that are asked for at the same time. */
 const CONCURRENCY = 16;
-
-export interface Message {
-  /** Of one packet, encoded; each recipient is sent the same. */
-  readonly frames: readonly string[];
-  readonly volatile?: boolean;
-  /** @default a new one */
-  readonly id?: string;
-}
 
 export interface BroadcastReport {
   readonly id: string;
@@ -40,6 +30,8 @@ export interface BroadcastReport {
   readonly posted: number;
   readonly failed: number;
   readonly gone: readonly Found[];
+  /** Of the failed ones, those whose connection may still be there. */
+  readonly uncut: readonly Found[];
   /** Invocations that post to the others. */
   readonly ranges: number;
 }
@@ -49,37 +41,31 @@ export interface BroadcastReport {
  * @throws whatever kept a part from being handed over; others may have got the packet
  */
 export async function broadcast(bus: Bus, target: Target, message: Message): Promise<BroadcastReport> {
-  const id = message.id ?? newId(bus.random);
+  const { id, frames, volatile, deadline } = message;
   const sources = sourcesOf(bus, target);
   const [first, own] = await Promise.all([
-    readFirst(bus, sources, mostInline(bus, message.frames.length)),
+    readFirst(bus, sources, mostInline(bus, frames.length)),
     ownSockets(bus, target.namespace, sources).then((members) => withoutExcepted(bus, members, sources)),
   ]);
   const here = new Map([...first.members, ...own].map((member) => [member.id, member]));
-  const works = rangeWorks(bus, target, { ...message, id }, first, own);
-  checkSize(works);
+  const works = rangeWorks(bus, target, message, first, own);
   // Both are seen to their end: what was handed over is under way, whatever becomes of the rest.
   const [report, handedOver] = await Promise.allSettled([
-    deliverToAll(bus, [...here.values()], message.frames, { volatile: message.volatile === true }),
+    deliverToAll(bus, [...here.values()], frames, { volatile, deadline }),
     pMap(works, (work) => bus.workers.deliver(work), { concurrency: CONCURRENCY }),
   ]);
   if (handedOver.status === 'rejected') throw handedOver.reason;
   if (report.status === 'rejected') throw report.reason;
+  const { uncut } = report.value;
+  await noteUncut(
+    bus,
+    message,
+    uncut.map(({ id: member, connectionId }) => ({ namespace: target.namespace, id: member, connectionId })),
+  );
   countPosts(bus.metrics, { ...report.value, gone: report.value.gone.length });
   bus.metrics.count('Broadcasts', 1);
   bus.metrics.count('Ranges', works.length);
   return { id, audience: here.size + first.remaining, ...report.value, ranges: works.length };
-}
-
-/** Names may have characters that take six bytes each in JSON; found out before anything is posted. */
-function checkSize([work]: readonly DeliverWork[]): void {
-  if (work === undefined) return;
-  const bytes = Buffer.byteLength(JSON.stringify(work));
-  if (bytes > MOST_WORK_BYTES)
-    throw invalidPayload(
-      `the packet and the names of its rooms are ${bytes} bytes, too many to hand over`,
-      'rooms',
-    );
 }
 
 export function countPosts(
@@ -137,9 +123,9 @@ function cutBlock(block: Block, most: number): Block {
 }
 
 function rangeWorks(
-  { clock, config, random }: Pick<Bus, 'clock' | 'config' | 'random'>,
+  { config, random }: Pick<Bus, 'config' | 'random'>,
   { namespace, rooms, except }: Target,
-  message: Message & { readonly id: string },
+  message: Message,
   { through, remaining }: First,
   own: readonly Found[],
 ): DeliverWork[] {
@@ -159,8 +145,9 @@ function rangeWorks(
     target: { namespace, rooms, except: [...except, ...own.map(({ id }) => id)] },
     range,
     frames: message.frames,
-    volatile: message.volatile === true,
-    publishedAt: clock.now(),
+    volatile: message.volatile,
+    publishedAt: message.publishedAt,
+    logged: message.logs.length > 0,
     perSecond,
     expected,
   }));

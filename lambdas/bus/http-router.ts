@@ -6,7 +6,6 @@ import { appContext, type Bus } from './context.ts';
 import { asBusError, BusError, type ErrorCode, invalidPayload } from './errors.ts';
 import { keptHandshake, originAllowed } from './handshake.ts';
 import type { Json } from './ports.ts';
-import { reapLater } from './reaping.ts';
 import { NamespaceBroadcast } from './socket-session.ts';
 
 const STATUS: Readonly<Record<ErrorCode, number>> = {
@@ -15,6 +14,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   forbidden: 403,
   not_found: 404,
   rate_limited: 429,
+  in_progress: 409,
   internal: 500,
 };
 
@@ -87,8 +87,7 @@ export class HttpRouter {
       io,
       appContext(this.#bus, application),
     );
-    await effects.settled();
-    await reapLater(this.#bus, effects.gone);
+    await effects.finish();
     return answer;
   }
 

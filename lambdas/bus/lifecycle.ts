@@ -37,7 +37,7 @@ import type {
   SocketRecord,
   SocketRef,
 } from './ports.ts';
-import { reapLater } from './reaping.ts';
+import { newSession, Recovery, type Shown, shownSession } from './recovery.ts';
 import { reportFailure, runApplication, type SocketEnder, SocketSession } from './socket-session.ts';
 
 /** How long a post to a connection that is just opening is tried: `$connect` returns within milliseconds of it. */
@@ -61,9 +61,11 @@ export interface NewConnection {
 
 export class Lifecycle implements SocketEnder {
   readonly #bus: Bus;
+  readonly #recovery: Recovery;
 
   constructor(bus: Bus) {
     this.#bus = bus;
+    this.#recovery = new Recovery(bus);
   }
 
   /** `$connect`: the connection is durable before the client is let in, and `open` has been asked to greet it. */
@@ -147,10 +149,10 @@ export class Lifecycle implements SocketEnder {
       await this.#reply(connection.id, connectErrorFrame(namespace, verdict.message, verdict.data));
       return 'done';
     }
-    const now = this.#bus.clock.now();
+    const { clock, random, registry } = this.#bus;
     const socket: SocketRecord = {
       namespace,
-      id: newId(this.#bus.random),
+      id: newId(random),
       connectionId: connection.id,
       ...(connection.address === undefined ? {} : { address: connection.address }),
       state: 'pending',
@@ -162,17 +164,77 @@ export class Lifecycle implements SocketEnder {
       hooksDue: false,
     };
     if (verdict.kind === 'expelled') return this.#expel(socket, verdict);
-    const { connectionId } = socket;
-    const due: Due[] = [{ kind: 'pending', at: now + CONNECT_TIMEOUT_MS, connectionId, socket }];
-    // No connection outlives two hours: what expires later needs no row.
-    if (verdict.expiresAt !== undefined && verdict.expiresAt <= connection.connectedAt + MAX_CONNECTION_MS) {
-      due.push({ kind: 'expiry', at: verdict.expiresAt, connectionId, socket });
-    }
+    const { expiresAt } = verdict;
+    if (registry.recovery(namespace) === undefined) return this.#begin(socket, expiresAt);
+    const shown = shownSession(auth);
+    const outcome = shown === undefined ? 'fresh' : await this.#recover(shown, socket, expiresAt);
+    if (outcome !== 'fresh') return outcome;
+    const { session, pid } = newSession(random, socket.id, clock.now());
+    return this.#begin({ ...socket, session }, expiresAt, pid);
+  }
+
+  /** A new socket. */
+  async #begin(
+    created: SocketRecord,
+    expiresAt: number | undefined,
+    pid?: string,
+  ): Promise<'done' | 'violation'> {
+    const socket: SocketRecord = expiresAt === undefined ? created : { ...created, expiresAt };
+    const due = this.#dueOf(socket);
     const outcome = await this.#onceFree(() => this.#bus.store.connectSocket(socket, due));
     if (outcome === 'occupied') return 'violation';
     if (outcome === 'closed') return 'done';
-    if (await this.#reply(connection.id, connectFrame(namespace, socket.id))) await this.opened(socket);
+    await this.#admit(socket, pid);
     return 'done';
+  }
+
+  /** The socket that the client had before, if it may have it; then it has all that it missed before the reply. */
+  async #recover(
+    shown: Shown,
+    socket: SocketRecord,
+    expiresAt: number | undefined,
+  ): Promise<'done' | 'violation' | 'fresh'> {
+    const { namespace, connectionId, address, connectedAt, identities, handshake } = socket;
+    const taken = { namespace, connectionId, connectedAt, identities, handshake, expiresAt };
+    const found = await this.#onceFree(() =>
+      this.#recovery.takeOver(shown, address === undefined ? taken : { ...taken, address }, (each) =>
+        this.#dueOf(each),
+      ),
+    );
+    if (found === 'fresh') return 'fresh';
+    if (found === 'occupied') return 'violation';
+    if (found === 'closed') return 'done';
+    const missed = await this.#recovery.missed(found, shown);
+    if (missed.kind !== 'missed') {
+      this.#bus.log.info('a session cannot be recovered', { connectionId, because: missed.kind });
+      this.#bus.metrics.count('RecoveryMisses', 1);
+      await this.leaveNamespace(found);
+      return 'fresh';
+    }
+    if (!(await this.#recovery.replay(found, missed.entries))) {
+      // It comes back, to the same session: a new one would hide that something is missing.
+      this.#bus.log.warn('a replay failed, closing the connection', { connectionId });
+      await this.close(connectionId);
+      return 'done';
+    }
+    await this.#admit(found, shown.pid);
+    if (found.session?.gap !== undefined) await this.#bus.store.closeGap(found);
+    return 'done';
+  }
+
+  #dueOf({ namespace, id, connectionId, connectedAt, expiresAt }: SocketRecord): Due[] {
+    const socket = { namespace, id };
+    const pendingAt = this.#bus.clock.now() + CONNECT_TIMEOUT_MS;
+    const pending: Due = { kind: 'pending', at: pendingAt, connectionId, socket };
+    // No connection outlives two hours: what expires later needs no row.
+    return expiresAt === undefined || expiresAt > connectedAt + MAX_CONNECTION_MS
+      ? [pending]
+      : [pending, { kind: 'expiry', at: expiresAt, connectionId, socket }];
+  }
+
+  async #admit(socket: SocketRecord, pid: string | undefined): Promise<void> {
+    const { namespace, id, connectionId } = socket;
+    if (await this.#reply(connectionId, connectFrame(namespace, id, pid))) await this.opened(socket);
   }
 
   /**
@@ -199,14 +261,14 @@ export class Lifecycle implements SocketEnder {
         });
       }
     }
-    await reapLater(this.#bus, session.gone);
+    await session.finish();
   }
 
-  /** DISCONNECT from the client, or the end of one socket among several of a connection. */
+  /** DISCONNECT from the client, or the end of one socket among several of a connection: it does not come back to it. */
   async leaveNamespace(socket: SocketRef): Promise<void> {
     const at = this.#bus.clock.now();
     // The namespace is freed last: until then the end of the connection still finds the socket.
-    await this.#endSocket(socket, at);
+    await this.#endSocket(socket, at, true);
     await this.#bus.store.freeNamespace(socket, at);
   }
 
@@ -227,8 +289,9 @@ export class Lifecycle implements SocketEnder {
   /**
    * The connection is over. First it and its sockets are marked closed, so that no join can follow; then the
    * memberships go; the slot row goes last, so that the sweep repeats a cleanup that was cut off.
+   * @param ended its sockets may not be recovered
    */
-  async disconnected(connectionId: string): Promise<void> {
+  async disconnected(connectionId: string, ended = false): Promise<void> {
     const { clock, config, outbox, store, wire } = this.#bus;
     const at = clock.now();
     const connection = await store.closeConnection(connectionId, at);
@@ -242,7 +305,7 @@ export class Lifecycle implements SocketEnder {
         if (probe !== undefined) await wire.close(probe.address);
       }
       for (const [namespace, id] of Object.entries(connection.namespaces)) {
-        await this.#endSocket({ namespace, id, connectionId: owner, connectedAt }, at);
+        await this.#endSocket({ namespace, id, connectionId: owner, connectedAt }, at, ended);
       }
     }
     for (const id of ids) await store.leaveSlot(id, slotOf(id, config.pingIntervalMinutes));
@@ -253,10 +316,10 @@ export class Lifecycle implements SocketEnder {
    * could not be cut its rows stay: without them its client would be deaf and, pinged or not, not know it.
    * @throws UnavailableError where it may still be there
    */
-  async close(connectionId: string): Promise<void> {
+  async close(connectionId: string, ended = false): Promise<void> {
     if (!(await this.#bus.wire.close(connectionId)))
       throw new UnavailableError('a connection could not be cut');
-    await this.disconnected(connectionId);
+    await this.disconnected(connectionId, ended);
   }
 
   /** Closes a connection that broke the protocol, and says how. @throws as {@link close} */
@@ -266,7 +329,8 @@ export class Lifecycle implements SocketEnder {
       reason: error.reason,
       cause: error.message,
     });
-    await this.close(connectionId);
+    // As in Socket.IO: of what a client can do to a session this alone ends it.
+    await this.close(connectionId, error.reason === 'parse error');
   }
 
   /** Cleans up after recipients whose post was answered with 410, unless they may still be opening. */
@@ -302,9 +366,9 @@ export class Lifecycle implements SocketEnder {
     }
   }
 
-  async #endSocket(socket: SocketRef, at: number): Promise<void> {
+  async #endSocket(socket: SocketRef, at: number, ended: boolean): Promise<void> {
     const { store } = this.#bus;
-    const record = await store.closeSocket(socket, at);
+    const record = await store.closeSocket(socket, at, ended);
     if (record === undefined) return;
     await store.removeMemberships(record, Object.keys(record.rooms));
     if (!record.hooksDue) return;
@@ -325,6 +389,7 @@ export class Lifecycle implements SocketEnder {
         this.#bus.log.error('a disconnect hook failed', { application: application.name, error });
       }
     }
+    await session.finish();
   }
 
   async #expel(

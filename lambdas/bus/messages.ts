@@ -16,7 +16,6 @@ import type { Lifecycle } from './lifecycle.ts';
 import { ackFrames } from './packets.ts';
 import { parsePayload } from './payloads.ts';
 import type { Connection, Json, SocketKey, SocketRecord } from './ports.ts';
-import { reapLater } from './reaping.ts';
 import { reportFailure, runApplication, SocketSession } from './socket-session.ts';
 import type { Upgrades } from './upgrade.ts';
 
@@ -177,9 +176,9 @@ export class Messages {
     const [event, payload] = eventArguments(packet);
     await this.#run(session, event, payload, async (answer) => {
       if (packet.id === undefined || session.ended) return;
-      await session.emitSelf(this.#acknowledgement(packet.namespace, packet.id, event, answer));
+      await session.answer(this.#acknowledgement(packet.namespace, packet.id, event, answer));
     });
-    await reapLater(this.#bus, session.gone);
+    await session.finish();
   }
 
   /** An answer that is no JSON, or too large to be posted, is the application's failure. */

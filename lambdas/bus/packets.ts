@@ -9,10 +9,11 @@ import { MINUTE_MS } from './heartbeat.ts';
 /** What a client's parser takes (socket.io-parser, `maxAttachments`); more would drop the client. */
 const MAX_ATTACHMENTS = 10;
 /**
- * All frames of a packet. Escaped once more, with 90 rooms and 90 exceptions of 2 KB each, it has to fit into the payload of
- * an asynchronous invocation, 1 MB (Lambda quotas page), whatever the size of its audience turns out to be.
+ * All frames of a packet. It has to fit into one item of the log, 400 KB (DynamoDB quotas page); and escaped once more,
+ * with 90 rooms and 90 exceptions of 2 KB each, into the payload of an asynchronous invocation, 1 MB (Lambda quotas page),
+ * whatever the size of its audience turns out to be.
  */
-const MAX_WHOLE_BYTES = 448 * 1_024;
+const MAX_WHOLE_BYTES = 384 * 1_024;
 
 /** Engine.IO's greeting, with the deployment's ping cycle. */
 export function greetingFrame(
@@ -32,7 +33,7 @@ export function greetingFrame(
 /**
  * An event's frames.
  * @throws BusError `invalid_payload` where a frame exceeds 128 KB, which API Gateway would refuse with 413, or where
- *   there are more binary values than a client takes, or all of them together exceed 448 KB.
+ *   there are more binary values than a client takes, or all of them together exceed 384 KB.
  */
 export function eventFrames(namespace: string, event: string, args: readonly unknown[]): string[] {
   const frames = socketFrames({ type: PacketType.EVENT, namespace, data: [event, ...args] });
@@ -46,8 +47,9 @@ export function ackFrames(namespace: string, id: number, args: readonly unknown[
   return frames;
 }
 
-export function connectFrame(namespace: string, sid: string): string {
-  return single({ type: PacketType.CONNECT, namespace, data: { sid } });
+/** @param pid only where the socket can be recovered: the client shows it when it comes back */
+export function connectFrame(namespace: string, sid: string, pid?: string): string {
+  return single({ type: PacketType.CONNECT, namespace, data: pid === undefined ? { sid } : { sid, pid } });
 }
 
 export function connectErrorFrame(namespace: string, message: string, data?: unknown): string {
@@ -66,7 +68,8 @@ function single(packet: Parameters<typeof socketFrames>[0]): string {
   return socketFrames(packet).join('');
 }
 
-function checkSize(frames: readonly string[]): void {
+/** @throws BusError `invalid_payload` as {@link eventFrames} */
+export function checkSize(frames: readonly string[]): void {
   if (frames.length > 1 + MAX_ATTACHMENTS) {
     throw invalidPayload(
       `the packet holds ${frames.length - 1} binary values, more than ${MAX_ATTACHMENTS}`,

@@ -27,6 +27,13 @@ export function idAt(place: number): MemberId {
   return bytes.toString('base64url');
 }
 
+/** Whether an id lies in a range. */
+export function isWithin({ after, through }: IdRange, id: MemberId): boolean {
+  const order = orderOf(id);
+  if (after !== undefined && order <= orderOf(after)) return false;
+  return through === undefined || order <= orderOf(through);
+}
+
 function widthOf({ after, through }: IdRange): number {
   return (through === undefined ? 1 : placeOf(through)) - (after === undefined ? 0 : placeOf(after));
 }

@@ -55,6 +55,27 @@ export interface SocketRecord {
   readonly handshake: Handshake;
   /** The connect hooks were begun and the disconnect hooks have not run to their end. */
   readonly hooksDue: boolean;
+  /** What makes it one that can be recovered; absent where its namespace has recovery off. */
+  readonly session?: Session;
+  /** It has been taken over by another connection: its client gets what it missed, not another greeting. */
+  readonly recovered?: true;
+  /** When what its client has proven ends. */
+  readonly expiresAt?: Millis;
+}
+
+/** What a socket is recovered by (design D9). */
+export interface Session {
+  /** Of the secret in its `pid`. */
+  readonly secretHash: string;
+  /** When it was created. */
+  readonly position: Millis;
+  /** Raised by whatever changes its connection or its rooms. */
+  readonly version: number;
+  readonly closedAt?: Millis;
+  /** By its client or the server, in earnest: it does not come back. */
+  readonly ended: boolean;
+  /** An event of that time could not be posted to this connection, nor could the connection be cut. */
+  readonly gap?: { readonly position: Millis; readonly connectionId: string };
 }
 
 export interface SocketKey {
@@ -157,8 +178,27 @@ export interface Store {
   openSocket(socket: SocketRef): Promise<boolean>;
   socket(key: SocketKey): Promise<SocketRecord | undefined>;
   sockets(keys: readonly SocketKey[]): Promise<SocketRecord[]>;
-  /** Marks the socket closed if it is still on this connection; returns it as it was before the call. */
-  closeSocket(socket: SocketRef, at: Millis): Promise<SocketRecord | undefined>;
+  /**
+   * Marks the socket closed if it is still on this connection; returns it as it was before the call.
+   * @param ended it may not be recovered
+   */
+  closeSocket(socket: SocketRef, at: Millis, ended?: boolean): Promise<SocketRecord | undefined>;
+  /**
+   * Takes a socket over: it is pending on the connection of `taken`, with its new identities and handshake and all its
+   * memberships, if the session is as it was read. `changed`: it is not. `closed`, `occupied`: the new connection is
+   * closed, or has a socket in the namespace.
+   */
+  recoverSocket(
+    known: SocketRecord,
+    taken: SocketRecord,
+    due: readonly Due[],
+  ): Promise<'recovered' | 'changed' | 'closed' | 'occupied'>;
+  /** Notes when what the client has proven ends; whoever recovers the socket is held to it. */
+  saveExpiry(socket: SocketRef, at: Millis): Promise<void>;
+  /** An event could not be posted, nor the connection cut: whoever recovers the socket begins there. */
+  noteGap(socket: SocketRef, position: Millis): Promise<void>;
+  /** Forgets a gap that was noted on another connection than this. */
+  closeGap(socket: SocketRef): Promise<void>;
   markHooksDone(socket: SocketRef): Promise<void>;
   /** Forgets that the namespace belongs to this socket. */
   freeNamespace(socket: SocketRef, at: Millis): Promise<void>;
@@ -196,6 +236,68 @@ export interface Store {
   postponeDue(due: Due, at: Millis): Promise<void>;
   sweepCursor(): Promise<SweepCursor | undefined>;
   saveSweepCursor(cursor: SweepCursor): Promise<void>;
+}
+
+/** An event, or what ends sessions, as the log of a room keeps it (design D9). */
+export interface LogEntry {
+  readonly position: Millis;
+  /** The message's; the same where it was written again. */
+  readonly id: MemberId;
+  /** Of the event's packet; its last argument is an offset of this message. None: it ends the sessions it is for. */
+  readonly frames: readonly string[];
+  /** Names of sockets and rooms that it is not for, as {@link exceptionToken} writes them. */
+  readonly except: readonly string[];
+  /** It is for those alone. */
+  readonly range?: IdRange;
+  /** Ends sessions of this identity only. */
+  readonly identity?: string;
+  /** When everybody it is for had been posted to. */
+  readonly doneAt?: Millis;
+}
+
+/** A room or a whole namespace has a log. */
+export type LoggedGroup = Exclude<Group, { readonly kind: 'slot' }>;
+
+/** What was published lately, room by room. Reads are strongly consistent. */
+export interface EventLog {
+  /** In the logs of all groups or in none. Writing the same again is harmless. */
+  append(groups: readonly LoggedGroup[], entry: LogEntry): Promise<void>;
+  /** @param at when the last post had ended */
+  markDone(
+    groups: readonly LoggedGroup[],
+    entry: Pick<LogEntry, 'position' | 'id'>,
+    at: Millis,
+  ): Promise<void>;
+  /** Entries from a position on, in their order, at most `limit`; `descending`: the last ones, latest first. */
+  read(
+    group: LoggedGroup,
+    query: { readonly from: Millis; readonly limit: number; readonly descending?: boolean },
+  ): Promise<LogEntry[]>;
+}
+
+/** A message that its publisher has given a name. */
+export interface NamedPublication {
+  readonly namespace: string;
+  readonly name: string;
+  /** Equal for equal content. */
+  readonly hash: string;
+}
+
+/** Which of them have been published. Each step is one atomic write. */
+export interface Publications {
+  /**
+   * Begins until a time, alone. `busy`: it is under way. `other`: the name belongs to other content. Or what was
+   * answered when it was done.
+   */
+  claim(
+    named: NamedPublication,
+    owner: string,
+    until: Millis,
+  ): Promise<'claimed' | 'busy' | 'other' | { readonly result: Json }>;
+  /** It is done; nothing happens where it is somebody else's now. */
+  finish(named: NamedPublication, owner: string, result: Json): Promise<void>;
+  /** It was not done, and may be begun by another one at once. */
+  release(named: NamedPublication, owner: string): Promise<void>;
 }
 
 /**
@@ -381,6 +483,8 @@ export interface DeliverWork {
   readonly frames: readonly string[];
   readonly volatile: boolean;
   readonly publishedAt: Millis;
+  /** It is in the log: posted later than its deadline, it has to be written there anew first. */
+  readonly logged: boolean;
   /** Posts per second: its part of the account's quota. */
   readonly perSecond: number;
   /** Recipients that it is thought to have. */
@@ -442,7 +546,12 @@ export type CountName =
   | 'Gone'
   | 'Failed'
   /** Parts of broadcasts that were handed over. */
-  | 'Ranges';
+  | 'Ranges'
+  /** Clients that came back: to the session they had left, or to a new one. */
+  | 'RecoveryHits'
+  | 'RecoveryMisses'
+  /** Events that they were sent again. */
+  | 'Replayed';
 /** From the publish to the last post of one of its parts. */
 export type DurationName = 'FanOutTime';
 

@@ -1,8 +1,10 @@
 /** What backends ask of the bus (design D8). */
 import pMap from 'p-map';
 import { firstIssue } from '../contract/issues.ts';
+import { messageId, offsetText } from '../contract/offsets.ts';
 import {
   type EmitRequest,
+  type EmitResult,
   type ErrorResult,
   type FetchedSocket,
   type PublishRequest,
@@ -15,13 +17,16 @@ import { openSockets, type Target } from './audience.ts';
 import { CallEffects } from './call-effects.ts';
 import { appContext, type Bus } from './context.ts';
 import { BusError, invalidPayload } from './errors.ts';
-import { broadcast } from './fan-out.ts';
 import { Grants } from './grants.ts';
 import type { Lifecycle } from './lifecycle.ts';
+import { endSessions, markDone, type Publication } from './message.ts';
+import { once, publicationHash } from './once.ts';
 import { eventFrames } from './packets.ts';
 import { parsePayload } from './payloads.ts';
 import type { SocketRecord } from './ports.ts';
+import { isDone, publish } from './publication.ts';
 import { reapLater } from './reaping.ts';
+import { provesIdentity } from './replay.ts';
 import { NamespaceBroadcast, SocketSession } from './socket-session.ts';
 
 const CONCURRENCY = 16;
@@ -62,8 +67,10 @@ export class Publisher {
       case 'socketsJoin':
         return done(await this.#eachSocket(request, (session) => session.join(request.join)));
       case 'socketsLeave':
+        await endSessions(this.#bus, this.#known(request));
         return done(await this.#eachSocket(request, (session) => session.leave(request.leave)));
       case 'disconnectSockets':
+        await endSessions(this.#bus, this.#known(request));
         return done(await this.#eachSocket(request, (session) => session.disconnect(request.close)));
       case 'grant':
         await new Grants(this.#bus.rows, this.#known(request).namespace).add(request.identity, request.room);
@@ -107,31 +114,41 @@ export class Publisher {
   ): Promise<{ revoked: true; sockets: number }> {
     const { namespace, identity, room } = this.#known(request);
     await new Grants(this.#bus.rows, namespace).remove(identity, room);
+    await endSessions(this.#bus, { namespace, rooms: [room], except: [] }, String(identity));
     const members = await openSockets(this.#bus, { namespace, rooms: [room], except: [] });
-    // A proof that came after the handshake is kept in the socket's data by the application that asked for it.
     const theirs = members.filter(({ identities, data }) =>
-      [...Object.values(identities), ...Object.values(data)].some((each) => names(each, identity)),
+      [...Object.values(identities), ...Object.values(data)].some((each) => provesIdentity(each, identity)),
     );
     for (const record of theirs) await new SocketSession(this.#bus, record, this.#lifecycle).leave([room]);
     return { revoked: true, sockets: theirs.length };
   }
 
   async #emit(request: EmitRequest): Promise<PublishResult> {
-    const { namespace, rooms, except, event, flags } = request;
-    this.#known(request);
+    const { namespace, event, flags, id } = this.#known(request);
+    const target = { namespace, rooms: request.rooms, except: request.except };
+    const volatile = flags.volatile === true;
     const frames = eventFrames(namespace, event, emitArguments(request));
-    const report = await broadcast(
-      this.#bus,
-      { namespace, rooms, except },
-      { frames, volatile: flags.volatile === true, ...(request.id === undefined ? {} : { id: request.id }) },
-    );
-    await reapLater(this.#bus, report.gone);
+    if (id === undefined) return this.#publish(target, { event, frames, volatile });
+    const hash = publicationHash([[...target.rooms].sort(), [...target.except].sort(), volatile, frames]);
+    const publication = { event, frames, volatile, id: messageId(namespace, id) };
+    return once(this.#bus, { namespace, name: id, hash }, async () => ({
+      ...(await this.#publish(target, publication)),
+      id,
+    }));
+  }
+
+  async #publish(target: Target, publication: Publication): Promise<EmitResult> {
+    const { message, ...report } = await publish(this.#bus, target, publication);
+    await Promise.all([
+      isDone(report) ? markDone(this.#bus, message) : undefined,
+      reapLater(this.#bus, report.gone),
+    ]);
     const { id, audience, posted, gone, failed, ranges } = report;
     const isKnown = ranges === 0;
     return {
       ok: true,
       id,
-      offset: null,
+      offset: message.offset === undefined ? null : offsetText(message.offset),
       audience,
       posted: isKnown ? posted : null,
       gone: isKnown ? gone.length : null,
@@ -156,8 +173,7 @@ export class Publisher {
     const effects = new CallEffects(this.#bus);
     const io = new NamespaceBroadcast(effects, application, { rooms: [], except: [], volatile: false });
     const result = await call.handle(io, args, appContext(this.#bus, application));
-    await effects.settled();
-    await reapLater(this.#bus, effects.gone);
+    await effects.finish();
     return { ok: true, result: result ?? null };
   }
 }
@@ -200,13 +216,6 @@ function fetched(record: SocketRecord): FetchedSocket {
     data: { ...data } as FetchedSocket['data'],
     identities: { ...identities } as FetchedSocket['identities'],
   };
-}
-
-/** Whether what is stored of a socket proves this identity; `7` and `"7"` are the same. */
-function names(stored: unknown, identity: string | number): boolean {
-  if (typeof stored !== 'object' || stored === null) return false;
-  if ('id' in stored && String(stored.id) === String(identity)) return true;
-  return 'identity' in stored && names(stored.identity, identity);
 }
 
 function failure(error: BusError): ErrorResult {

@@ -4,14 +4,24 @@
  */
 import { sourcesOf } from './audience.ts';
 import type { Bus } from './context.ts';
-import { type DeliveryOutcome, deliver } from './delivery.ts';
+import { DELIVERY_DEADLINE_MS, deliver } from './delivery.ts';
 import { UnavailableError } from './errors.ts';
 import { Exceptions } from './exceptions.ts';
 import { countPosts } from './fan-out.ts';
-import { newId } from './names.ts';
+import { logsOf, noteUncut, placedAnew } from './message.ts';
+import { exceptionToken, newId } from './names.ts';
 import { Pacer } from './pacing.ts';
 import { estimateRest, planRanges } from './plan.ts';
-import type { DeliverWork, IdRange, MemberId, PostOutcome, Progress, Wire } from './ports.ts';
+import type {
+  DeliverWork,
+  IdRange,
+  MemberId,
+  Millis,
+  PostOutcome,
+  Progress,
+  SocketKey,
+  Wire,
+} from './ports.ts';
 import { reapLater } from './reaping.ts';
 import { type Block, type Found, UnionReader } from './union-reader.ts';
 
@@ -31,6 +41,8 @@ const LEASE_MS = 20_000;
 const BUSY_STEP_MS = 1_000;
 /** Before its time is up an invocation begins no more posts: the last ones may take 5 s, and then it hands over. */
 const MARGIN_MS = 10_000;
+/** How long after it was published posts of a message are begun: the last ones are tried until its deadline, 5 s. */
+const LEG_MS = 3_000;
 /** A range that turns out this many times larger than it was thought is divided. */
 const MISJUDGED = 2;
 
@@ -85,6 +97,12 @@ function workName({ broadcast, range }: DeliverWork): string {
   return `${broadcast}:${range.after ?? ''}:${range.through ?? ''}`;
 }
 
+/** What is posted under one position: until its time is over, and to members that were read after it was in the log. */
+interface Leg {
+  readonly frames: readonly string[];
+  readonly position: Millis;
+}
+
 interface Attempt {
   readonly id: MemberId;
   readonly connectionId: string;
@@ -104,7 +122,8 @@ class Run {
   /** Those before them that have no result yet. */
   readonly #late = new Set<Attempt>();
   readonly #gone: Found[] = [];
-  readonly #counts: Record<DeliveryOutcome, number>;
+  readonly #counts: Record<'posted' | 'gone' | 'failed', number>;
+  #leg: Leg;
   #progress: Progress;
   #saving: Promise<void> | undefined;
   #isLost = false;
@@ -118,6 +137,7 @@ class Run {
     this.#hasTime = hasTime;
     const { posted, gone, failed } = progress;
     this.#counts = { posted, gone, failed };
+    this.#leg = { frames: work.frames, position: work.publishedAt };
     this.#pacer = new Pacer({ perSecond: work.perSecond, clock: bus.clock });
   }
 
@@ -136,6 +156,8 @@ class Run {
   }
 
   async #post(): Promise<void> {
+    // Those who were tried before lie anywhere in the range.
+    if (this.#progress.late.length > 0) await this.#inTime(this.#work.range);
     for (const late of this.#progress.late) {
       const attempt: Attempt = { ...late, state: 'late' };
       this.#late.add(attempt);
@@ -157,29 +179,61 @@ class Run {
 
   /** @returns what is left to others */
   async #postInOrder(): Promise<readonly IdRange[]> {
-    const { target, range } = this.#work;
-    const { store } = this.#bus;
+    const { range } = this.#work;
     const begin = this.#progress.through;
-    const rest: IdRange = begin === undefined ? range : { ...range, after: begin };
+    let left: IdRange = begin === undefined ? range : { ...range, after: begin };
+    for (let isFirst = true; ; isFirst = false) {
+      await this.#inTime(left);
+      const end = await this.#postLeg(left, isFirst);
+      if ('parts' in end) return end.parts;
+      left = end.left;
+    }
+  }
+
+  /** Until the end of the range, or of the leg. @returns what is left to others, or to the next leg */
+  async #postLeg(
+    range: IdRange,
+    isFirst: boolean,
+  ): Promise<{ readonly parts: readonly IdRange[] } | { readonly left: IdRange }> {
+    const { target } = this.#work;
+    const { store } = this.#bus;
     const sources = sourcesOf(this.#bus, target);
-    const exceptions = new Exceptions(store, sources.exceptIds, sources.exceptGroups, rest);
-    const reader = new UnionReader(store, sources.groups, { range: rest });
-    let left = rest;
+    const exceptions = new Exceptions(store, sources.exceptIds, sources.exceptGroups, range);
+    const reader = new UnionReader(store, sources.groups, { range });
+    let left = range;
     for (
-      let block = await reader.next(), parts = this.#misjudged(rest, block);
+      let block = await reader.next(), parts = isFirst ? this.#misjudged(range, block) : [];
       ;
       block = await reader.next()
     ) {
       for (const member of await exceptions.without(block)) {
-        if (!(await this.#hasPlace())) return [left];
+        if (!(await this.#hasPlace())) return { parts: [left] };
+        if (this.#isOver()) return { left };
         this.#begin(member);
         left = { ...left, after: member.id };
       }
-      if (block.through === undefined) return [];
+      if (block.through === undefined) return { parts: [] };
       left = { ...left, after: block.through };
-      if (parts.length > 1) return parts;
+      if (parts.length > 1) return { parts };
       parts = [];
     }
+  }
+
+  #isOver(): boolean {
+    return this.#work.logged && this.#bus.clock.now() - this.#leg.position > LEG_MS;
+  }
+
+  /** What is too late for its position gets a new one in the log, and then its members are read again (design D9). */
+  async #inTime(range: IdRange): Promise<void> {
+    if (!this.#isOver()) return;
+    const { target, id } = this.#work;
+    const entry = {
+      id,
+      frames: this.#leg.frames,
+      except: target.except.map(exceptionToken),
+      ...(range.after === undefined && range.through === undefined ? {} : { range }),
+    };
+    this.#leg = await placedAnew(this.#bus, logsOf(target), entry);
   }
 
   /** What lies beyond a block, divided, where that is so much more than was thought that it takes more than one. */
@@ -210,12 +264,17 @@ class Run {
 
   async #try(attempt: Attempt, member: Found): Promise<void> {
     const { clock, log, random } = this.#bus;
-    const { frames, volatile } = this.#work;
+    const { logged, target, volatile } = this.#work;
+    const { frames, position } = this.#leg;
+    const { id, connectionId } = attempt;
     const wire = this.#wireFor(attempt);
+    const options = logged ? { volatile, deadline: position + DELIVERY_DEADLINE_MS } : { volatile };
     try {
-      const outcome = await deliver({ wire, clock, random, log }, attempt.connectionId, frames, { volatile });
-      this.#counts[outcome] += 1;
+      const outcome = await deliver({ wire, clock, random, log }, connectionId, frames, options);
+      this.#counts[outcome === 'uncut' ? 'failed' : outcome] += 1;
       if (outcome === 'gone') this.#gone.push(member);
+      if (outcome === 'uncut')
+        await this.#noteUncut(position, { namespace: target.namespace, id, connectionId });
     } catch (error) {
       this.#counts.failed += 1;
       log.error('a recipient could not be tried', { connectionId: attempt.connectionId, error });
@@ -224,6 +283,16 @@ class Run {
     this.#late.delete(attempt);
     this.#changes.tell();
     if (this.#settledInOrder() >= SAVE_EVERY) this.#saveSoon();
+  }
+
+  async #noteUncut(position: Millis, socket: SocketKey & { readonly connectionId: string }): Promise<void> {
+    const { id, logged, target } = this.#work;
+    const message = { offset: { position, id }, logs: logged ? logsOf(target) : [] };
+    try {
+      await noteUncut(this.#bus, message, [socket]);
+    } catch (error) {
+      this.#bus.log.error('what a connection has missed could not be noted', { id, error });
+    }
   }
 
   /** Posts in their turn; once the first has begun, time runs. */

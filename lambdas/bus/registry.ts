@@ -17,6 +17,11 @@ export interface RoomOwner {
   readonly kind: RoomKind;
 }
 
+export interface Recovery {
+  /** Whether an event is kept for those who come back. */
+  isLogged(event: string): boolean;
+}
+
 /** Who owns which namespace, event and room prefix. */
 export class Registry {
   readonly applications: readonly Application[];
@@ -69,6 +74,18 @@ export class Registry {
     return owner;
   }
 
+  /** How sockets of a namespace are recovered; undefined where they are not. */
+  recovery(namespace: string): Recovery | undefined {
+    const applications = this.#byNamespace.get(namespace) ?? [];
+    if (applications.some(({ recovery }) => recovery === false)) return undefined;
+    return {
+      isLogged: (event) =>
+        !applications.some(
+          ({ recovery }) => recovery !== false && recovery?.unlogged?.includes(event) === true,
+        ),
+    };
+  }
+
   /** The union of the applications' allowed origins (design D12). */
   origins(settings: Settings): Set<string> {
     return new Set(this.applications.flatMap((application) => application.origins?.(settings) ?? []));
@@ -76,6 +93,10 @@ export class Registry {
 }
 
 function refuseOverlap(one: Application, other: Application): void {
+  // A client has one session in a namespace: it is recovered, or it is not.
+  if ((one.recovery === false) !== (other.recovery === false)) {
+    throw new ApplicationError(`${one.name} and ${other.name} do not agree on recovery on ${one.namespace}`);
+  }
   for (const event of Object.keys(one.clientEvents)) {
     if (Object.hasOwn(other.clientEvents, event)) {
       throw new ApplicationError(`${one.name} and ${other.name} both handle ${event} on ${one.namespace}`);

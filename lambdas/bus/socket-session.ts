@@ -6,12 +6,14 @@ import { audience, openSockets } from './audience.ts';
 import { appContext, type Bus } from './context.ts';
 import { deliver } from './delivery.ts';
 import { BusError, invalidPayload } from './errors.ts';
-import { broadcast } from './fan-out.ts';
 import { MAX_CONNECTION_MS } from './heartbeat.ts';
+import { markDone } from './message.ts';
 import { checkRoomName, looksLikeSocketId } from './names.ts';
 import { eventFrames } from './packets.ts';
 import { checkServerEvent } from './payloads.ts';
 import type { Json, SocketRecord, SocketRef } from './ports.ts';
+import { isDone, publish, publishToSocket } from './publication.ts';
+import { reapLater } from './reaping.ts';
 import type { Found } from './union-reader.ts';
 
 /**
@@ -33,6 +35,7 @@ export interface SocketEnder {
 export class SocketSession {
   readonly bus: Bus;
   readonly gone: Found[] = [];
+  readonly #later: Promise<void>[] = [];
   readonly #ender: SocketEnder;
   #record: SocketRecord;
   #tail: Promise<unknown> = Promise.resolve();
@@ -69,6 +72,18 @@ export class SocketSession {
     return result;
   }
 
+  /** Work that nobody need wait for before the invocation ends. It must not fail. */
+  later(work: Promise<void>): void {
+    this.#later.push(work);
+  }
+
+  /** Sees everything to its end, and has those who have gone cleaned up after. */
+  async finish(): Promise<void> {
+    await this.settled();
+    await Promise.all(this.#later);
+    await reapLater(this.bus, this.gone);
+  }
+
   async settled(): Promise<void> {
     let tail: Promise<unknown>;
     do {
@@ -77,8 +92,16 @@ export class SocketSession {
     } while (tail !== this.#tail);
   }
 
-  async emitSelf(frames: readonly string[], volatile = false): Promise<void> {
-    const outcome = await deliver(this.bus, this.#record.connectionId, frames, { volatile });
+  /** Posts what is no event: an acknowledgement. */
+  async answer(frames: readonly string[]): Promise<void> {
+    const outcome = await deliver(this.bus, this.#record.connectionId, frames);
+    if (outcome !== 'posted')
+      this.bus.log.debug('an answer did not reach its socket', { socketId: this.#record.id, outcome });
+  }
+
+  async emitSelf(event: string, frames: readonly string[], volatile = false): Promise<void> {
+    const { outcome, message } = await publishToSocket(this.bus, this.#record, { event, frames, volatile });
+    if (outcome === 'posted') this.later(markDone(this.bus, message));
     if (outcome !== 'posted')
       this.bus.log.debug('an event did not reach its socket', { socketId: this.#record.id, outcome });
   }
@@ -154,6 +177,10 @@ export class ApplicationSocket implements AnySocket {
     return new Set([this.id, ...Object.keys(this.#session.record.rooms)]);
   }
 
+  get recovered(): boolean {
+    return this.#session.record.recovered === true;
+  }
+
   get broadcast(): AnyBroadcast {
     return this.#others([], []);
   }
@@ -207,6 +234,7 @@ export class ApplicationSocket implements AnySocket {
       if (at > ref.connectedAt + MAX_CONNECTION_MS) return;
       const { connectionId, namespace, id } = ref;
       await bus.store.addDue({ kind: 'expiry', at, connectionId, socket: { namespace, id } });
+      await bus.store.saveExpiry(ref, at);
     });
   }
 
@@ -238,7 +266,7 @@ export class ApplicationSocket implements AnySocket {
 
   #emitSelf(event: string, args: readonly unknown[], volatile: boolean): Promise<void> {
     const frames = checkedFrames(this.#application, event, args);
-    return this.#session.enqueue(() => this.#session.emitSelf(frames, volatile));
+    return this.#session.enqueue(() => this.#session.emitSelf(event, frames, volatile));
   }
 
   #others(rooms: readonly string[], except: readonly string[]): AnyBroadcast {
@@ -312,11 +340,14 @@ export class NamespaceBroadcast implements AnyNamespace {
   emit(event: string, ...args: readonly unknown[]): Promise<void> {
     const frames = checkedFrames(this.#application, event, args);
     const { bus, gone } = this.#effects;
+    const later = (work: Promise<void>) => this.#effects.later(work);
     return this.#effects.enqueue(async () => {
       const target = { namespace: this.name, rooms: this.#state.rooms, except: this.#state.except };
-      const report = await broadcast(bus, target, { frames, volatile: this.#state.volatile });
+      const publication = { event, frames, volatile: this.#state.volatile };
+      const { message, ...report } = await publish(bus, target, publication);
+      if (isDone(report)) later(markDone(bus, message));
       gone.push(...report.gone);
-      bus.log.debug('broadcast', { ...report, event, gone: report.gone.length });
+      bus.log.debug('broadcast', { ...report, event, gone: report.gone.length, uncut: report.uncut.length });
     });
   }
 
@@ -355,6 +386,8 @@ export interface Effects {
   readonly bus: Bus;
   readonly gone: Found[];
   enqueue<T>(effect: () => Promise<T>): Promise<T>;
+  /** Work that nobody need wait for before the invocation ends. It must not fail. */
+  later(work: Promise<void>): void;
 }
 
 /** `socket.volatile.emit(…)`: to the socket itself, one try. */
@@ -429,7 +462,8 @@ export async function reportFailure(
     const { message, code } = failure.error;
     const timestamp = new Date(bus.clock.now()).toISOString();
     const body = { message, code, event: failure.event, timestamp };
-    await session.enqueue(() => session.emitSelf(eventFrames(application.namespace, 'error', [body])));
+    const frames = eventFrames(application.namespace, 'error', [body]);
+    await session.enqueue(() => session.emitSelf('error', frames));
   });
 }
 

@@ -4,7 +4,9 @@ import { applications } from 'socketbus:applications';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { DynamoCheckpoints } from '../adapters/dynamo-checkpoints.ts';
+import { DynamoEventLog } from '../adapters/dynamo-event-log.ts';
 import { DynamoOutbox } from '../adapters/dynamo-outbox.ts';
+import { DynamoPublications } from '../adapters/dynamo-publications.ts';
 import { DynamoRows } from '../adapters/dynamo-rows.ts';
 import { DynamoStore } from '../adapters/dynamo-store.ts';
 import { readEnvironment } from '../adapters/environment.ts';
@@ -27,6 +29,7 @@ import { Polling } from '../bus/polling.ts';
 import { Publisher } from '../bus/publisher.ts';
 import { RangeDelivery } from '../bus/range-delivery.ts';
 import { Registry } from '../bus/registry.ts';
+import { stamps } from '../bus/stamps.ts';
 import { Sweeper } from '../bus/sweeper.ts';
 import { TransportWire } from '../bus/transport-wire.ts';
 import { Upgrades } from '../bus/upgrade.ts';
@@ -81,9 +84,12 @@ export function createServer(): Server {
       deliver: environment.DELIVER_FUNCTION ?? environment.AWS_LAMBDA_FUNCTION_NAME,
     }),
     checkpoints: new DynamoCheckpoints(parts),
+    eventLog: new DynamoEventLog(parts),
+    publications: new DynamoPublications(parts),
     rows: new DynamoRows(client, environment.APPS_TABLE, systemClock),
     forwarder: new EventBridgeForwarder(environment.EVENT_BUS),
     clock: systemClock,
+    stamp: stamps(systemClock),
     random: systemRandom,
     secrets: new ManagedSecrets(environment.SECRET_PREFIX, systemClock),
     log,

@@ -22,6 +22,7 @@ const rangeWorkSchema = z.object({
   frames: z.array(z.string()).check(z.minLength(1)),
   volatile: z.boolean(),
   publishedAt: z.number(),
+  logged: z.boolean(),
   perSecond: z.number().check(z.positive()),
   expected: z.number(),
 }) satisfies z.ZodMiniType<DeliverWork>;

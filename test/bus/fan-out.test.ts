@@ -3,11 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
 import { audience, type Target } from '../../lambdas/bus/audience.ts';
 import { broadcast } from '../../lambdas/bus/fan-out.ts';
+import { plainMessage } from '../../lambdas/bus/message.ts';
 import {
   connected,
   connectionId,
   deliverRanges,
   joinedNamespace,
+  plainFrame,
   type World,
   world,
 } from '../support/world.ts';
@@ -114,7 +116,7 @@ describe('a broadcast', () => {
     const report = await broadcast(
       here.bus,
       { namespace: '/', rooms: [], except: [] },
-      { frames: ['42["e"]'] },
+      plainMessage(['42["e"]'], 'message', here.clock.now()),
     );
     expect(report).toMatchObject({ audience: 8, posted: 6, failed: 1 });
     expect(report.gone).toMatchObject([{ id: first.id, connectionId: first.connection }]);
@@ -136,7 +138,7 @@ describe('a broadcast', () => {
       const result = await here.publisher.handle({ op: 'emit', rooms, except, event, args: [] });
       const reports = await deliverRanges(here);
       const heard = connections.filter((connection) => here.wire.to(connection).includes(`42["${event}"]`));
-      const times = here.wire.posts.filter(({ frame }) => frame === `42["${event}"]`).length;
+      const times = here.wire.posts.filter(({ frame }) => plainFrame(frame) === `42["${event}"]`).length;
       expect(times).toBe(heard.length);
       return { heard, result, posted: reports.reduce((sum, { posted }) => sum + posted, 0) };
     };

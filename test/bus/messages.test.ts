@@ -329,8 +329,15 @@ describe('an event', () => {
     });
     await counted.messages.handle(ID, '42["join","list:1"]');
     calls.length = 0;
+    let before = 0;
+    counted.wire.outcome = () => {
+      before = calls.length;
+      return 'ok';
+    };
     await counted.messages.handle(ID, '42["tell-list","list:1"]');
-    expect(calls).toEqual(['GetCommand', 'GetCommand', 'QueryCommand']);
+    // Connection, socket, log, membership; and after the posts that they are done.
+    expect(calls).toEqual(['GetCommand', 'GetCommand', 'PutCommand', 'QueryCommand', 'UpdateCommand']);
+    expect(before).toBe(4);
   });
 
   test('with as many binary values as a client takes goes out; with one more it is the fault of the application', async () => {

@@ -4,7 +4,7 @@ import { defineApp } from '../../lambdas/apps/define-app.ts';
 import { deliver } from '../../lambdas/bus/delivery.ts';
 import { pollingId } from '../../lambdas/bus/names.ts';
 import type { PollAnswer } from '../../lambdas/bus/polling.ts';
-import { connectionId, type World, world } from '../support/world.ts';
+import { connectionId, plainFrame, type World, world } from '../support/world.ts';
 
 const chat = defineApp({
   name: 'chat',
@@ -65,7 +65,7 @@ class Poller {
 
   /** Frames of the next answer. */
   async frames(): Promise<string[]> {
-    return (await this.get()).body.split(SEPARATOR);
+    return (await this.get()).body.split(SEPARATOR).map(plainFrame);
   }
 
   #request(method: string, body: string | undefined, more: Record<string, string>): Promise<PollAnswer> {

@@ -60,7 +60,7 @@ describe('an emit', () => {
     expect(await emit({})).toEqual({
       ok: true,
       id: expect.stringMatching(/^[\w-]{20}$/),
-      offset: null,
+      offset: expect.stringMatching(/^[0-9a-z]{9}[\w-]{20}$/),
       audience: 2,
       posted: 2,
       gone: 0,
@@ -223,8 +223,18 @@ describe('a request that is refused names the field, and sends nothing', () => {
     }
   });
 
+  test('room names that would be too large to be handed over are refused', async () => {
+    const rooms = Array.from({ length: 90 }, (_, n) => `list:${'\u0001'.repeat(2_030)}${n}`);
+    expect(await emit({ rooms })).toMatchObject({
+      ok: false,
+      error: { code: 'invalid_payload', field: 'rooms' },
+    });
+    expect(heard()).toEqual([0, 0]);
+  });
+
   test('the largest packet is not refused', async () => {
-    const text = 'x'.repeat(131_072 - '42["added",""]'.length);
+    // Its offset is 29 characters, a comma and quotes.
+    const text = 'x'.repeat(131_072 - '42["added",""]'.length - 32);
     expect(await emit({ args: [text] })).toMatchObject({ ok: true, posted: 2 });
     expect(await emit({ args: [`${text}x`] })).toMatchObject({ ok: false, error: { field: 'args' } });
   });

@@ -1,5 +1,7 @@
 /** Lambda: instances on demand, one event each at a time; some die, and asynchronous work comes late or twice. */
 import { DynamoCheckpoints } from '../../lambdas/adapters/dynamo-checkpoints.ts';
+import { DynamoEventLog } from '../../lambdas/adapters/dynamo-event-log.ts';
+import { DynamoPublications } from '../../lambdas/adapters/dynamo-publications.ts';
 import { DynamoStore } from '../../lambdas/adapters/dynamo-store.ts';
 import { postOutcome } from '../../lambdas/adapters/post-outcome.ts';
 import type { RequestLog } from '../../lambdas/adapters/powertools-log.ts';
@@ -12,6 +14,7 @@ import type { DeliverWork, FrameWire, OpenWork, Outbox, ReapWork } from '../../l
 import { Publisher } from '../../lambdas/bus/publisher.ts';
 import { RangeDelivery } from '../../lambdas/bus/range-delivery.ts';
 import type { Registry } from '../../lambdas/bus/registry.ts';
+import { stamps } from '../../lambdas/bus/stamps.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
 import { TransportWire } from '../../lambdas/bus/transport-wire.ts';
 import { Upgrades } from '../../lambdas/bus/upgrade.ts';
@@ -215,10 +218,13 @@ export class Functions {
         reap: (work) => this.#enqueue(instance, 'deliver', work),
       },
       checkpoints: new DynamoCheckpoints(parts),
+      eventLog: new DynamoEventLog(parts),
+      publications: new DynamoPublications(parts),
       metrics: NO_METRICS,
       rows: memoryRows(),
       forwarder: { forward: async () => {} },
       clock,
+      stamp: stamps(clock),
       random: chance,
       secrets: { get: async () => '' },
       log,

@@ -1,7 +1,9 @@
 /** The server over real rows, with a wire and a clock that a test holds in its hands. */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { DynamoCheckpoints } from '../../lambdas/adapters/dynamo-checkpoints.ts';
+import { DynamoEventLog } from '../../lambdas/adapters/dynamo-event-log.ts';
 import { DynamoOutbox } from '../../lambdas/adapters/dynamo-outbox.ts';
+import { DynamoPublications } from '../../lambdas/adapters/dynamo-publications.ts';
 import { DynamoStore } from '../../lambdas/adapters/dynamo-store.ts';
 import type { Application } from '../../lambdas/bus/application.ts';
 import type { Bus } from '../../lambdas/bus/context.ts';
@@ -27,6 +29,7 @@ import type {
 import { Publisher } from '../../lambdas/bus/publisher.ts';
 import { RangeDelivery, type RangeReport } from '../../lambdas/bus/range-delivery.ts';
 import { Registry } from '../../lambdas/bus/registry.ts';
+import { stamps } from '../../lambdas/bus/stamps.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
 import { TransportWire } from '../../lambdas/bus/transport-wire.ts';
 import { Upgrades } from '../../lambdas/bus/upgrade.ts';
@@ -90,9 +93,14 @@ export class FakeWire implements Wire {
     return true;
   }
 
-  /** Frames one connection was sent, in order. */
-  to(connectionId: string): string[] {
+  /** Frames one connection was sent, in order, as they are. */
+  framesTo(connectionId: string): string[] {
     return this.posts.filter((post) => post.connectionId === connectionId).map(({ frame }) => frame);
+  }
+
+  /** Frames one connection was sent, in order, without what recovery adds to them. */
+  to(connectionId: string): string[] {
+    return this.framesTo(connectionId).map(plainFrame);
   }
 }
 
@@ -128,6 +136,11 @@ export class FakeMetrics implements Metrics {
   milliseconds(name: DurationName, value: number): void {
     this.durations.push({ name, value });
   }
+}
+
+/** A frame without the offset of its event, or the `pid` of its socket. */
+export function plainFrame(frame: string): string {
+  return frame.replace(/,"[0-9a-z]{9}[\w-]{20}"\]$/, ']').replace(/,"pid":"[\w-]{40}"\}$/, '}');
 }
 
 export interface World {
@@ -194,19 +207,12 @@ export async function world(options: WorldOptions): Promise<World> {
   const opened: OpenWork[] = [];
   const handedOver: DeliverWork[] = [];
   const forwarded: ForwardedEvent[] = [];
+  const parts = { client: options.client?.(table.client) ?? table.client, table: BUS_TABLE, clock, random };
   const store = new DynamoStore({
-    client: options.client?.(table.client) ?? table.client,
-    table: BUS_TABLE,
-    clock,
-    random,
+    ...parts,
     isHot: (namespace, room) => registry.roomOwner(namespace, room)?.kind.hot === true,
   });
-  const outbox = new DynamoOutbox({
-    client: options.client?.(table.client) ?? table.client,
-    table: BUS_TABLE,
-    clock,
-    random,
-  });
+  const outbox = new DynamoOutbox(parts);
   const bus: Bus = {
     store,
     wire: new TransportWire(wire, outbox, log),
@@ -222,6 +228,8 @@ export async function world(options: WorldOptions): Promise<World> {
       reap: (work) => lifecycle.reap(work.gone),
     },
     checkpoints: new DynamoCheckpoints({ client: table.client, table: BUS_TABLE, clock, random }),
+    eventLog: new DynamoEventLog(parts),
+    publications: new DynamoPublications(parts),
     rows: memoryRows(),
     forwarder: {
       forward: async (event) => {
@@ -229,6 +237,7 @@ export async function world(options: WorldOptions): Promise<World> {
       },
     },
     clock,
+    stamp: stamps(clock),
     random,
     secrets: {
       get: async (name) => {

@@ -1,0 +1,130 @@
+/**
+ * The log on DynamoDB. What is published to one room is one item in the room's partition. What is published to several
+ * is one item for itself, and a small one in each room's partition that points to it.
+ */
+
+import { UnavailableError } from '../bus/errors.ts';
+import type { EventLog, IdRange, LogEntry, LoggedGroup, Millis } from '../bus/ports.ts';
+import { idText, logKey, logPartition, logPosition, messageKey, type RowKey, readLogKey } from './keys.ts';
+import { logEnd, ROW_VERSION, type Row } from './rows.ts';
+import { TableCalls, type TableCallsOptions } from './table-calls.ts';
+
+export class DynamoEventLog implements EventLog {
+  readonly #calls: TableCalls;
+  readonly #table: string;
+
+  constructor(options: TableCallsOptions) {
+    this.#calls = new TableCalls(options);
+    this.#table = options.table;
+  }
+
+  async append(groups: readonly LoggedGroup[], entry: LogEntry): Promise<void> {
+    const { position, id } = entry;
+    const t = logEnd(position);
+    const [only, ...others] = groups;
+    if (only === undefined) return;
+    if (others.length === 0) {
+      await this.#calls.put({
+        ...logKey(only, position, id),
+        ...messageColumns(entry),
+        ...placeColumns(entry),
+        t,
+      });
+      return;
+    }
+    const rows: Row[] = [
+      { ...messageKey(id), ...messageColumns(entry), t },
+      ...groups.map((group) => ({
+        ...logKey(group, position, id),
+        v: ROW_VERSION,
+        ...placeColumns(entry),
+        t,
+      })),
+    ];
+    const refused = await this.#calls.transactOr(
+      rows.map((row) => ({ Put: { TableName: this.#table, Item: row } })),
+    );
+    if (refused !== undefined) throw new UnavailableError('a transaction without conditions was refused');
+  }
+
+  async markDone(
+    groups: readonly LoggedGroup[],
+    { position, id }: Pick<LogEntry, 'position' | 'id'>,
+    at: Millis,
+  ): Promise<void> {
+    const [only, ...others] = groups;
+    if (only === undefined) return;
+    await this.#calls.update({
+      Key: others.length === 0 ? logKey(only, position, id) : messageKey(id),
+      UpdateExpression: 'SET doneAt = :at',
+      ConditionExpression: 'attribute_exists(p)',
+      ExpressionAttributeValues: { ':at': at },
+    });
+  }
+
+  async read(
+    group: LoggedGroup,
+    { from, limit, descending }: Parameters<EventLog['read']>[1],
+  ): Promise<LogEntry[]> {
+    const p = logPartition(group);
+    const rows: Row[] = [];
+    for (let after: Uint8Array | undefined; ; ) {
+      const page = await this.#calls.query({
+        KeyConditionExpression: 'p = :p AND s >= :from',
+        ExpressionAttributeValues: { ':p': p, ':from': logPosition(from) },
+        Limit: limit - rows.length,
+        ScanIndexForward: descending !== true,
+        ...(after === undefined ? {} : { ExclusiveStartKey: { p, s: after } }),
+      });
+      rows.push(...page.rows);
+      after = page.next;
+      if (after === undefined || rows.length >= limit) break;
+    }
+    return this.#whole(rows);
+  }
+
+  async #whole(rows: readonly Row[]): Promise<LogEntry[]> {
+    const pointers = rows.filter((row) => row.frames === undefined);
+    const ids = new Set(pointers.map((row) => readLogKey(row.s as Uint8Array).id));
+    const messages = new Map(
+      (await this.#calls.batchGet([...ids].map(messageKey))).map((row) => [
+        messageIdOf(row as unknown as RowKey),
+        row,
+      ]),
+    );
+    return rows.flatMap((row) => {
+      const { id } = readLogKey(row.s as Uint8Array);
+      const message = row.frames === undefined ? messages.get(id) : row;
+      // The message expires with the last of its pointers, or after them.
+      return message === undefined ? [] : [readEntry(row, message)];
+    });
+  }
+}
+
+function messageColumns({ frames, except, identity }: LogEntry): Row {
+  return {
+    v: ROW_VERSION,
+    frames,
+    ...(except.length === 0 ? {} : { except }),
+    ...(identity === undefined ? {} : { identity }),
+  };
+}
+
+function placeColumns({ range }: LogEntry): Row {
+  return range === undefined ? {} : { range };
+}
+
+function readEntry(row: Row, message: Row): LogEntry {
+  return {
+    ...readLogKey(row.s as Uint8Array),
+    frames: message.frames as string[],
+    except: (message.except ?? []) as string[],
+    ...(row.range === undefined ? {} : { range: row.range as IdRange }),
+    ...(typeof message.identity === 'string' ? { identity: message.identity } : {}),
+    ...(typeof message.doneAt === 'number' ? { doneAt: message.doneAt } : {}),
+  };
+}
+
+function messageIdOf({ p }: RowKey): string {
+  return idText(p.subarray(1));
+}

@@ -1,0 +1,43 @@
+/** Publishing an event: to the sockets of a target, or to one. */
+import type { Target } from './audience.ts';
+import type { Bus } from './context.ts';
+import { type DeliveryOutcome, deliver } from './delivery.ts';
+import { type BroadcastReport, broadcast } from './fan-out.ts';
+import { type Message, noteUncut, type Publication, placed } from './message.ts';
+import type { SocketKey } from './ports.ts';
+
+export interface Published extends BroadcastReport {
+  readonly message: Message;
+}
+
+/**
+ * Publishes to the sockets of a target.
+ * @throws BusError `invalid_payload` where the packet is too large, or there are more than 90 rooms
+ * @throws whatever kept it from the log, or a part from being handed over
+ */
+export async function publish(bus: Bus, target: Target, publication: Publication): Promise<Published> {
+  const message = await placed(bus, target, publication);
+  return { ...(await broadcast(bus, target, message)), message };
+}
+
+/** Publishes to one socket. Its row is read after the log was written: it may have moved to another connection. */
+export async function publishToSocket(
+  bus: Bus,
+  socket: SocketKey & { readonly connectionId: string },
+  publication: Publication,
+): Promise<{ readonly outcome: DeliveryOutcome; readonly message: Message }> {
+  const { namespace, id } = socket;
+  const message = await placed(bus, { namespace, rooms: [id], except: [] }, publication);
+  const { frames, volatile, deadline, logs } = message;
+  const current = logs.length === 0 ? socket : await bus.store.socket(socket);
+  if (current === undefined || ('state' in current && current.state === 'closed'))
+    return { outcome: 'gone', message };
+  const outcome = await deliver(bus, current.connectionId, frames, { volatile, deadline });
+  if (outcome === 'uncut') await noteUncut(bus, message, [{ ...socket, connectionId: current.connectionId }]);
+  return { outcome, message };
+}
+
+/** Whether everybody had been tried when it was reported, and who was not reached is cut. */
+export function isDone({ ranges, uncut }: Pick<BroadcastReport, 'ranges' | 'uncut'>): boolean {
+  return ranges === 0 && uncut.length === 0;
+}

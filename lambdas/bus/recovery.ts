@@ -1,0 +1,205 @@
+/**
+ * A client that comes back to the socket it had (design D9): the same id, rooms and data, and what it missed, in order,
+ * before its CONNECT reply. Nothing hangs on what the platform told us of the old connection.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import pMap from 'p-map';
+import { hasIdForm } from '../contract/ids.ts';
+import type { Bus } from './context.ts';
+import { DELIVERY_DEADLINE_MS, postPacketUntil, retryEvents } from './delivery.ts';
+import { UnavailableError } from './errors.ts';
+import { MINUTE_MS } from './heartbeat.ts';
+import { withOffset } from './message.ts';
+import { newId } from './names.ts';
+import type { Due, Json, LogEntry, Millis, Random, Session, SocketRecord } from './ports.ts';
+import { type Missed, MOST_MISSED, missedEvents, planReplay, type ReplayPlan } from './replay.ts';
+
+/** How long after its end a session may be recovered. */
+export const RECOVERY_WINDOW_MS = 5 * MINUTE_MS;
+/** All events of a replay are posted within this time; `message` has 25 s for everything. */
+const REPLAY_MS = 15_000;
+/** Logs that are read, and rooms that are noted, at the same time. */
+const CONCURRENCY = 16;
+/** What changes a session while it is taken over is a matter of moments. */
+const TRIES = 5;
+/** Overlaps and exceptions are read too, and not sent. */
+const MOST_READ = 2 * MOST_MISSED;
+const ID_LENGTH = 20;
+
+/** A session and what its client is given to come back with. */
+export interface NewSession {
+  readonly session: Session;
+  readonly pid: string;
+}
+
+export function newSession(random: Random, socketId: string, at: Millis): NewSession {
+  const secret = newId(random);
+  return {
+    pid: socketId + secret,
+    session: { secretHash: hashOf(secret), position: at, version: 0, ended: false },
+  };
+}
+
+/** What the `auth` of a CONNECT says of an earlier session. */
+export interface Shown {
+  readonly pid: string;
+  readonly socketId: string;
+  readonly offset: unknown;
+}
+
+/**
+ * The stock client adds `pid` and `offset` to its `auth`; keys of that name in an application's own `auth` replace them,
+ * and then what it shows is hardly a session's.
+ */
+export function shownSession(auth: unknown): Shown | undefined {
+  if (typeof auth !== 'object' || auth === null) return undefined;
+  const { pid, offset } = auth as { readonly pid?: unknown; readonly offset?: unknown };
+  if (typeof pid !== 'string' || pid.length !== 2 * ID_LENGTH) return undefined;
+  const socketId = pid.slice(0, ID_LENGTH);
+  return hasIdForm(socketId) && hasIdForm(pid.slice(ID_LENGTH)) ? { pid, socketId, offset } : undefined;
+}
+
+/** Why a session may not be had; undefined where nothing speaks against it. */
+export function refuseRecovery(
+  known: SocketRecord | undefined,
+  { pid }: Pick<Shown, 'pid'>,
+  identities: Readonly<Record<string, Json>>,
+  now: Millis,
+): string | undefined {
+  const session = known?.session;
+  if (known === undefined || session === undefined) return 'unknown';
+  if (!sameHash(session.secretHash, hashOf(pid.slice(ID_LENGTH)))) return 'wrong secret';
+  if (session.ended) return 'ended';
+  if (session.closedAt !== undefined && session.closedAt + RECOVERY_WINDOW_MS < now) return 'expired';
+  if (known.expiresAt !== undefined && known.expiresAt <= now) return 'its proof has expired';
+  if (!sameIdentities(known.identities, identities)) return 'another identity';
+  return undefined;
+}
+
+export class Recovery {
+  readonly #bus: Bus;
+
+  constructor(bus: Bus) {
+    this.#bus = bus;
+  }
+
+  /**
+   * Takes the session over for a connection.
+   * @param taken what the new connection knows of the socket; its rooms, data and session are as they were
+   * @param due what becomes due for a socket on it
+   * @throws UnavailableError where it changes all the time
+   */
+  async takeOver(
+    shown: Shown,
+    taken: Pick<
+      SocketRecord,
+      'namespace' | 'connectionId' | 'address' | 'connectedAt' | 'identities' | 'handshake'
+    > & {
+      readonly expiresAt: Millis | undefined;
+    },
+    due: (socket: SocketRecord) => readonly Due[],
+  ): Promise<SocketRecord | 'fresh' | 'closed' | 'occupied'> {
+    const { clock, log, metrics, store } = this.#bus;
+    const { expiresAt, ...changed } = taken;
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const known = await store.socket({ namespace: taken.namespace, id: shown.socketId });
+      const refusal = refuseRecovery(known, shown, taken.identities, clock.now());
+      if (refusal !== undefined || known === undefined) {
+        log.info('a session is not recovered', { connectionId: taken.connectionId, because: refusal });
+        metrics.count('RecoveryMisses', 1);
+        return 'fresh';
+      }
+      const { address: _, expiresAt: earlier, ...kept } = known;
+      const ends = [expiresAt, earlier].filter((each) => each !== undefined);
+      const socket: SocketRecord = {
+        ...kept,
+        ...changed,
+        ...(ends.length === 0 ? {} : { expiresAt: Math.min(...ends) }),
+        state: 'pending',
+        recovered: true,
+      };
+      await this.#noteRooms(socket);
+      const outcome = await store.recoverSocket(known, socket, due(socket));
+      if (outcome === 'closed' || outcome === 'occupied') return outcome;
+      if (outcome === 'recovered') {
+        // Its client has left it: nobody would notice for minutes.
+        if (known.state !== 'closed') await this.#bus.wire.close(known.address ?? known.connectionId);
+        return socket;
+      }
+    }
+    throw new UnavailableError('a session keeps changing while it is taken over');
+  }
+
+  /** What the socket's client has missed, from logs that are read after its memberships were moved. */
+  async missed(socket: SocketRecord, shown: Shown): Promise<Missed> {
+    const { session } = socket;
+    if (session === undefined) return { kind: 'ended' };
+    const plan = planReplay(socket, session, shown.offset, this.#bus.clock.now());
+    const entries = await this.#read(plan);
+    return entries === 'tooMany'
+      ? { kind: 'tooMany' }
+      : missedEvents(socket, plan, entries, session.gap?.position);
+  }
+
+  /** Posts what was missed, in order. False where something of it may not have arrived. */
+  async replay(socket: SocketRecord, entries: readonly LogEntry[]): Promise<boolean> {
+    const { clock, metrics } = this.#bus;
+    const end = clock.now() + REPLAY_MS;
+    for (const { frames, position, id } of entries) {
+      const deadline = Math.min(clock.now() + DELIVERY_DEADLINE_MS, end);
+      const packet = withOffset(frames, { position, id });
+      const rules = { first: retryEvents, rest: retryEvents };
+      const { outcome } = await postPacketUntil(this.#bus, socket.connectionId, packet, rules, deadline);
+      if (outcome !== 'ok' || clock.now() > end) return false;
+    }
+    metrics.count('RecoveryHits', 1);
+    metrics.count('Replayed', entries.length);
+    return true;
+  }
+
+  async #noteRooms({ namespace, id, rooms }: SocketRecord): Promise<void> {
+    const at = this.#bus.clock.now();
+    await pMap(Object.keys(rooms), (room) => this.#bus.store.noteRoom(namespace, room, id, at), {
+      concurrency: CONCURRENCY,
+    });
+  }
+
+  async #read({ sources }: ReplayPlan): Promise<LogEntry[] | 'tooMany'> {
+    const all: LogEntry[] = [];
+    await pMap(
+      sources,
+      async ({ group, from }) => {
+        if (all.length > MOST_READ) return;
+        all.push(...(await this.#bus.eventLog.read(group, { from, limit: MOST_READ + 1 })));
+      },
+      { concurrency: CONCURRENCY },
+    );
+    return all.length > MOST_READ ? 'tooMany' : all;
+  }
+}
+
+function hashOf(secret: string): string {
+  return createHash('sha256').update(`recovery:${secret}`).digest('base64url');
+}
+
+function sameHash(one: string, other: string): boolean {
+  const [a, b] = [Buffer.from(one), Buffer.from(other)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
+/** The same somebody to every application: claims may have changed, who it is may not. */
+function sameIdentities(
+  before: Readonly<Record<string, Json>>,
+  now: Readonly<Record<string, Json>>,
+): boolean {
+  return [...new Set([...Object.keys(before), ...Object.keys(now)])].every(
+    (application) => whoIs(before[application]) === whoIs(now[application]),
+  );
+}
+
+function whoIs(identity: Json | undefined): string {
+  if (typeof identity !== 'object' || identity === null || Array.isArray(identity))
+    return JSON.stringify(identity ?? null);
+  const { id } = identity as { readonly id?: Json };
+  return id === undefined ? JSON.stringify(identity) : `id ${String(id)}`;
+}
