@@ -4,7 +4,7 @@ const room = (name, from, allowed, comment) => ({
   comment,
   severity: 'error',
   from: { path: from },
-  to: { path: '^(bin|lib|lambdas|emitter|local|test|bench)/', pathNot: allowed },
+  to: { path: '^(bin|lib|lambdas|emitter|client|local|test|bench)/', pathNot: allowed },
 });
 
 module.exports = {
@@ -60,10 +60,17 @@ module.exports = {
       'what a backend imports drags in no server',
     ),
     {
+      name: 'client-stands-alone',
+      comment: 'what a browser imports is one small file',
+      severity: 'error',
+      from: { path: '^client/' },
+      to: { pathNot: '^client/' },
+    },
+    {
       name: 'local-is-never-imported',
       comment: 'nothing outside local knows that it exists',
       severity: 'error',
-      from: { path: '^(bin|lib|lambdas|emitter)/' },
+      from: { path: '^(bin|lib|lambdas|emitter|client)/' },
       to: { path: '^(local|test|bench)/' },
     },
     {

@@ -13,6 +13,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   idle: () => import('./idle.ts'),
   post: () => import('./post.ts'),
   quota: () => import('./quota.ts'),
+  recover: () => import('./recover.ts'),
   status: () => import('./status.ts'),
 };
 

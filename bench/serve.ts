@@ -5,14 +5,17 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Server } from 'socket.io';
-import { startStack } from '../local/stack.ts';
+import { Server, type ServerOptions } from 'socket.io';
+import { type LocalStack, startStack } from '../local/stack.ts';
 import { synthesiseInto } from '../test/support/synthesis.ts';
 
 /** A stock Socket.IO server. @param prepare gives it what it does for its clients */
-export async function serveStock(prepare: (server: Server) => void = () => {}): Promise<void> {
+export async function serveStock(
+  prepare: (server: Server) => void = () => {},
+  options: Partial<ServerOptions> = {},
+): Promise<void> {
   const http = createServer();
-  const server = new Server(http);
+  const server = new Server(http, options);
   prepare(server);
   await once(http.listen(0, '127.0.0.1'), 'listening');
   process.send?.(`http://localhost:${(http.address() as AddressInfo).port}`);
@@ -20,12 +23,21 @@ export async function serveStock(prepare: (server: Server) => void = () => {}): 
   await server.close();
 }
 
-/** The local stack with one application, which believes in whom its clients say they are. */
-export async function serveStack(application: string, maxInstances: number): Promise<void> {
+/**
+ * The local stack with one application, which believes in whom its clients say they are.
+ *
+ * @param prepare is given the stack before anybody knows of it
+ */
+export async function serveStack(
+  application: string,
+  maxInstances: number,
+  prepare: (stack: LocalStack) => void = () => {},
+): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'socketbus-bench-'));
   try {
     await synthesiseInto(directory, { APPS: application, IDENTITY: 'trusted' });
     const stack = await startStack({ assembly: directory, schedule: false, host: { maxInstances } });
+    prepare(stack);
     process.send?.(stack.origin);
     await once(process, 'disconnect');
     await stack.close();

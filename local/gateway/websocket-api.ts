@@ -183,13 +183,18 @@ export class WebSocketApi {
     await Promise.all(this.#working);
   }
 
+  /** Closes every connection at once, as API Gateway does with those that have had their two hours. */
+  cut(): void {
+    for (const connection of this.#connections.values()) connection.goAway();
+  }
+
   /**
    * Ends the gateway: no upgrades any more, every connection closed with 1001. Resolves when the `$disconnect`
    * invocations, each at most 29 s long, have ended and the TCP connections are gone.
    */
   async closeAll(): Promise<void> {
     this.#stopped = true;
-    for (const connection of this.#connections.values()) connection.goAway();
+    this.cut();
     for (const socket of this.#pending) socket.destroy();
     for (const [timer, start] of this.#late) {
       this.#clock.clearTimeout(timer);

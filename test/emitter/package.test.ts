@@ -19,7 +19,7 @@ beforeAll(async () => {
   bus = await startTestStack();
   consumer = await mkdtemp(join(tmpdir(), 'socketbus-consumer-'));
   // What the script `prepare` does; without scripts npm asks nothing of the network and nothing of this checkout.
-  await run(process.execPath, ['--import', 'tsx', 'bin/build-emitter.ts'], { cwd: REPOSITORY });
+  await run(process.execPath, ['--import', 'tsx', 'bin/build-package.ts'], { cwd: REPOSITORY });
   await run('npm', ['pack', '--ignore-scripts', '--pack-destination', consumer], { cwd: REPOSITORY });
   await install();
 }, PATIENCE);
@@ -40,7 +40,15 @@ async function install(): Promise<void> {
     join(modules, 'socketbus'),
     '--strip-components=1',
   ]);
-  for (const name of ['@aws-sdk', '@smithy', '@types', 'socket.io-parser', 'zod', 'undici-types'])
+  for (const name of [
+    '@aws-sdk',
+    '@smithy',
+    '@types',
+    'socket.io-client',
+    'socket.io-parser',
+    'zod',
+    'undici-types',
+  ])
     await symlink(join(MODULES, name), join(modules, name));
 }
 
@@ -85,21 +93,46 @@ describe.each([
   });
 });
 
+const CLIENT = `
+const socket = io('http://localhost:1', { autoConnect: false });
+const heard = [];
+socket.onAny((event, text) => heard.push(text));
+dropRepeats(socket);
+for (const time of ['00mbxyz12', '00mbxyz99', '00mbxyz99']) socket.emitEvent(['said', 'once', time + 'A'.repeat(20)]);
+console.log(heard.join());
+`;
+
+test.each([
+  ['import', 'client.mjs', (name: string, from: string) => `import { ${name} } from '${from}';`],
+  ['require', 'client.cjs', (name: string, from: string) => `const { ${name} } = require('${from}');`],
+])('the packed client, by %s, drops repeats', async (_way, file, imported) => {
+  const opening = [imported('io', 'socket.io-client'), imported('dropRepeats', 'socketbus/client')];
+  expect(await program(file, `${opening.join('\n')}\n${CLIENT}`)).toBe('once\n');
+});
+
 const TYPED = `
+import { io, type Socket } from 'socket.io-client';
+import { type ClientSocket, type DropRepeatsOptions, dropRepeats } from 'socketbus/client';
 import { Emitter, type EmitResult, emitBookingCreated, PublishError } from 'socketbus/emitter';
 interface Events { said: (message: { readonly text: string }) => void }
-const io = new Emitter<Events>();
-export const result: Promise<EmitResult> = io.to('a').emit('said', { text: 'x' });
-export const count: Promise<number> = io.fetchSockets().then((sockets) => sockets.length);
+const bus = new Emitter<Events>();
+export const result: Promise<EmitResult> = bus.to('a').emit('said', { text: 'x' });
+export const count: Promise<number> = bus.fetchSockets().then((sockets) => sockets.length);
 export const booked = emitBookingCreated(new Emitter(), {
   booking: { id: 1, userId: 2, vendorId: 3 },
   actor: { id: 1, role: 'x' },
 });
 export const retryable = (error: PublishError): boolean => error.retryable;
 // @ts-expect-error: a misspelled event
-io.emit('siad', { text: 'x' });
+bus.emit('siad', { text: 'x' });
 // @ts-expect-error: an argument of another type
-io.emit('said', { text: 7 });
+bus.emit('said', { text: 7 });
+const options: DropRepeatsOptions = { remember: 10 };
+const socket: Socket<Events, Record<string, never>> = io();
+export const stop: () => void = dropRepeats(socket, options);
+export const any: ClientSocket = io();
+// @ts-expect-error: no socket
+dropRepeats({});
 `;
 
 describe.each([

@@ -2,35 +2,11 @@
  * The stock client in the versions that people have: what each of them does with the same deployment. The five
  * differ in what they offer to callers (acknowledgements as promises since 4.6) and in their transports' code.
  */
-import { io as io48 } from 'socket.io-client';
-import { io as io40 } from 'socket.io-client-4.0';
-import { io as io45 } from 'socket.io-client-4.5';
-import { io as io46 } from 'socket.io-client-4.6';
-import { io as io47 } from 'socket.io-client-4.7';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { CLIENT_VERSIONS, type Client } from '../support/client-versions.ts';
 import { JWT_SECRET, startTestStack, type TestStack, token } from '../support/stack.ts';
 
 const API_KEY = 'a key for tests only';
-
-/** What the tests use of a client, which is the same in all versions. */
-interface Client {
-  readonly id?: string;
-  on(event: string, listener: (...args: never[]) => void): unknown;
-  once(event: string, listener: (...args: never[]) => void): unknown;
-  onAny(listener: (...args: never[]) => void): unknown;
-  emit(event: string, ...args: unknown[]): unknown;
-  disconnect(): unknown;
-}
-
-type Connect = (url: string, options: Record<string, unknown>) => Client;
-
-const VERSIONS: readonly (readonly [string, Connect])[] = [
-  ['4.0', io40 as unknown as Connect],
-  ['4.5', io45 as unknown as Connect],
-  ['4.6', io46 as unknown as Connect],
-  ['4.7', io47 as unknown as Connect],
-  ['4.8', io48 as unknown as Connect],
-];
 
 let bus: TestStack;
 let clients: Client[] = [];
@@ -59,7 +35,7 @@ function acknowledged(client: Client, event: string, payload: unknown): Promise<
   });
 }
 
-describe.each(VERSIONS)('socket.io-client %s', (_version, io) => {
+describe.each(CLIENT_VERSIONS)('socket.io-client %s', (_version, io) => {
   function open(options: Record<string, unknown>, namespace = ''): Client {
     const client = io(bus.stack.origin + namespace, {
       transports: ['websocket'],

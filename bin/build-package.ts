@@ -1,6 +1,7 @@
 /**
- * Builds `socketbus/emitter`, and the types of `socketbus/events`, into `dist/emitter`: once for `import`, once for `require`, each with its types. npm runs
- * it after `npm ci` in a clone and before it packs (the script `prepare`), so both have it.
+ * Builds what others import: `socketbus/emitter` and the types of `socketbus/events` into `dist/emitter`, `socketbus/client` into
+ * `dist/client`; each once for `import` and once for `require`, with its types. npm runs it after `npm ci` in a clone and before
+ * it packs (the script `prepare`), so both have it.
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
@@ -9,10 +10,40 @@ import { build } from 'esbuild';
 import ts from 'typescript';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const ENTRY = join(ROOT, 'emitter', 'index.ts');
 /** Types only, for frontends: `socketbus/events`. */
 const EVENTS = join(ROOT, 'lambdas', 'apps', 'events.ts');
-const OUTPUT = join(ROOT, 'dist', 'emitter');
+
+interface Part {
+  readonly entry: string;
+  readonly output: string;
+  /** Where in a form's directory paths begin, from the root. */
+  readonly base: string;
+  readonly typed: readonly string[];
+  readonly platform: 'node' | 'browser';
+  readonly target: string;
+}
+
+const EMITTER = join(ROOT, 'emitter', 'index.ts');
+const CLIENT = join(ROOT, 'client', 'index.ts');
+const PARTS: readonly Part[] = [
+  {
+    entry: EMITTER,
+    output: join(ROOT, 'dist', 'emitter'),
+    base: ROOT,
+    typed: [EMITTER, EVENTS],
+    platform: 'node',
+    target: 'node20',
+  },
+  {
+    entry: CLIENT,
+    output: join(ROOT, 'dist', 'client'),
+    base: dirname(CLIENT),
+    typed: [CLIENT],
+    platform: 'browser',
+    // That of the stock client's own modules.
+    target: 'es2018',
+  },
+];
 
 /** The type in each directory's `package.json` decides what Node and TypeScript take its files for. */
 const FORMS = [
@@ -21,26 +52,27 @@ const FORMS = [
 ] as const;
 
 /** Whatever the packages of `dependencies` provide stays outside: installed with this package, and only once. */
-async function buildCode({ directory, format }: (typeof FORMS)[number]): Promise<void> {
+async function buildCode(part: Part, { directory, format }: (typeof FORMS)[number]): Promise<void> {
+  const { entry, output, base, platform, target } = part;
   await build({
     absWorkingDir: ROOT,
-    entryPoints: [ENTRY],
-    outfile: join(OUTPUT, directory, 'emitter', 'index.js'),
+    entryPoints: [entry],
+    outfile: join(output, directory, relative(base, entry).replace(/\.ts$/, '.js')),
     bundle: true,
     packages: 'external',
     format,
-    platform: 'node',
-    target: 'node20',
+    platform,
+    target,
     charset: 'utf8',
     legalComments: 'none',
     // In an error report it is `Emitter`, not the `_Emitter` that esbuild makes of it.
-    keepNames: true,
+    keepNames: platform === 'node',
     logLevel: 'error',
   });
 }
 
-/** The declarations of the emitter, the event maps and what they need, by path from the root. */
-function declarations(): Map<string, string> {
+/** The declarations of a part and of what they need, by path from its base. */
+function declarations({ base, typed }: Part): Map<string, string> {
   const { config, error } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), ts.sys.readFile);
   if (error !== undefined) throw new Error(ts.flattenDiagnosticMessageText(error.messageText, '\n'));
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, ROOT);
@@ -55,11 +87,11 @@ function declarations(): Map<string, string> {
     rootDir: ROOT,
     outDir: ROOT,
   };
-  const program = ts.createProgram([ENTRY, EVENTS], all, hostWithout(/^@(aws-sdk|smithy)\//, all));
+  const program = ts.createProgram(typed, all, hostWithout(/^@(aws-sdk|smithy)\//, all));
   const found = new Map<string, string>();
   const { diagnostics } = program.emit(undefined, (path, text) => {
     // A declaration file is compiled already: what it imports ends in .js.
-    found.set(relative(ROOT, path), text.replaceAll(/(from '|import\(")(\.[^'"]+)\.ts(?=['"])/g, '$1$2.js'));
+    found.set(relative(base, path), text.replaceAll(/(from '|import\(")(\.[^'"]+)\.ts(?=['"])/g, '$1$2.js'));
   });
   const [first] = diagnostics;
   if (first !== undefined) throw new Error(ts.flattenDiagnosticMessageText(first.messageText, '\n'));
@@ -78,14 +110,16 @@ function hostWithout(unread: RegExp, options: ts.CompilerOptions): ts.CompilerHo
   return host;
 }
 
-await rm(OUTPUT, { recursive: true, force: true });
-const types = declarations();
-for (const form of FORMS) {
-  const directory = join(OUTPUT, form.directory);
-  await buildCode(form);
-  await writeFile(join(directory, 'package.json'), `${JSON.stringify({ type: form.type })}\n`);
-  for (const [path, text] of types) {
-    await mkdir(dirname(join(directory, path)), { recursive: true });
-    await writeFile(join(directory, path), text);
+for (const part of PARTS) {
+  await rm(part.output, { recursive: true, force: true });
+  const types = declarations(part);
+  for (const form of FORMS) {
+    const directory = join(part.output, form.directory);
+    await buildCode(part, form);
+    await writeFile(join(directory, 'package.json'), `${JSON.stringify({ type: form.type })}\n`);
+    for (const [path, text] of types) {
+      await mkdir(dirname(join(directory, path)), { recursive: true });
+      await writeFile(join(directory, path), text);
+    }
   }
 }
