@@ -26,7 +26,8 @@ const currentWorker = new AsyncLocalStorage<number>();
 /** Holds every call back until the explorer lets it go, and remembers what each worker was answered. */
 export class Gate {
   readonly #waiting: Waiting[] = [];
-  readonly #history: string[] = [];
+  /** For each worker what it asked and was answered; what it asked at the same time, in any order. */
+  readonly #history: string[][] = [];
   #closed = false;
   #inFlight = 0;
 
@@ -53,7 +54,7 @@ export class Gate {
   }
 
   run(worker: number, work: () => Promise<unknown>): Promise<unknown> {
-    this.#history[worker] = '';
+    this.#history[worker] = [];
     this.#closed = true;
     return currentWorker.run(worker, work);
   }
@@ -91,8 +92,9 @@ export class Gate {
   }
 
   #note(worker: number, what: unknown): void {
-    const text = `${this.#history[worker]}${JSON.stringify(what)}`;
-    this.#history[worker] = createHash('sha1').update(text).digest('hex');
+    const hash = createHash('sha1').update(JSON.stringify(what)).digest('hex');
+    this.#history[worker]?.push(hash);
+    this.#history[worker]?.sort();
   }
 }
 
