@@ -1,5 +1,6 @@
 /** `socketbus/app`: what whoever writes an application imports. */
 export {
+  AckTimeoutError,
   type AppContext,
   type AuthOutcome,
   BusError,
@@ -22,6 +23,7 @@ export {
   id,
   type Namespace,
   type RemoteSocket,
+  type SelfBroadcast,
   timestamp,
 } from './define-app.ts';
 export { type JwtOptions, jwt, type TokenFailure, type TokenIdentity } from './jwt.ts';
