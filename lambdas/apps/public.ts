@@ -1,6 +1,7 @@
 /** `socketbus/app`: what whoever writes an application imports. */
 export {
   AckTimeoutError,
+  type Answer,
   type AppContext,
   type AuthOutcome,
   BusError,
