@@ -91,7 +91,7 @@ const publish = (request: Partial<PublishRequestInput>) =>
   at.publisher.handle({ op: 'emit', event: 'ask', flags: { ackTimeoutMs: 1_000 }, ...request });
 
 describe('a socket that is asked', () => {
-  test('answers with its first argument', async () => {
+  test('answers with its first argument; the question has no offset to recover from', async () => {
     answers(ONE, { n: 1 }, 'more');
     expect(await go((socket) => socket.emitWithAck('ask', { q: 1 }))).toEqual({ n: 1 });
     const [frame] = questions(ONE);
@@ -159,7 +159,7 @@ describe('a socket that is asked', () => {
     at.wire.post = async (id, frame) => {
       const posted = await post(id, frame);
       // The client answers only once it has heard what was emitted after the question.
-      if (frame === '42["next",2]') await says(ONE, `43${ackId}["late enough"]`);
+      if (frame.startsWith('42["next",2')) await says(ONE, `43${ackId}["late enough"]`);
       return posted;
     };
     const answer = await go(async (socket) => {
@@ -170,9 +170,9 @@ describe('a socket that is asked', () => {
     });
     expect(answer).toBe('late enough');
     expect(at.wire.to(ONE).slice(2, 5)).toEqual([
-      '42["next",1]',
+      expect.stringMatching(/^42\["next",1/),
       expect.stringMatching(QUESTION),
-      '42["next",2]',
+      expect.stringMatching(/^42\["next",2/),
     ]);
   });
 
