@@ -9,7 +9,7 @@ import {
   type PublishResult,
   publishRequestSchema,
 } from '../lambdas/contract/publish.ts';
-import { EmitterOptionsError, PayloadError, PublishError } from './errors.ts';
+import { AckTimeoutError, EmitterOptionsError, PayloadError, PublishError } from './errors.ts';
 import { httpTransport } from './http-transport.ts';
 import { Publication } from './publication.ts';
 import { RemoteSocket, type SocketCount } from './remote-socket.ts';
@@ -38,7 +38,7 @@ export interface EmitterOptions {
   readonly credentials?: Credentials;
   /** Where the Lambda API is, for example `http://localhost:3000`. @default the region's, or AWS_ENDPOINT_URL */
   readonly endpoint?: string;
-  /** How long one try waits for its answer; ms. @default 10000 */
+  /** How long one try waits for its answer, besides the time that clients have to answer; ms. @default 10000 */
   readonly timeoutMs?: number;
   /** @default 3 tries */
   readonly retry?: RetryPolicy;
@@ -48,18 +48,33 @@ export interface EmitterOptions {
   readonly onUnseenFailure?: (error: unknown) => void;
 }
 
+/** What is sent with an event that is answered: all but the callback that the map may end its listener with. */
+export type QuestionArguments<Listener extends (...args: never[]) => void> =
+  Parameters<Listener> extends [...infer Args, (...answer: never[]) => void] ? Args : Parameters<Listener>;
+
+/** What that callback is called with first; unknown where the map has none. */
+export type Answer<Listener extends (...args: never[]) => void> =
+  Parameters<Listener> extends [...unknown[], (...answer: infer Answers extends readonly unknown[]) => void]
+    ? Answers[0]
+    : unknown;
+
+/** Where none is chosen; ms. */
+const DEFAULT_ACK_TIMEOUT_MS = 10_000;
+
 interface Target {
   readonly namespace: string;
   readonly rooms: readonly string[];
   readonly except: readonly string[];
   readonly volatile: boolean;
+  /** How long answers are waited for; ms. */
+  readonly ackTimeoutMs?: number;
 }
 
 const EVERYBODY: Target = { namespace: '/', rooms: [], except: [], volatile: false };
 
 /**
  * Emits from a backend to the sockets of a deployment, with the API of `@socket.io/redis-emitter`. Immutable: `of`,
- * `to`, `in`, `except` and `volatile` return narrowed copies.
+ * `to`, `in`, `except`, `volatile` and `timeout` return narrowed copies.
  */
 export class Emitter<
   Events extends { readonly [E in keyof Events]: (...args: never[]) => void } = AnyEvents,
@@ -94,6 +109,11 @@ export class Emitter<
     return this.#with({ volatile: true });
   }
 
+  /** How long `emitWithAck` waits for answers. @param ms 1 to 25000 */
+  timeout(ms: number): Emitter<Events> {
+    return this.#with({ ackTimeoutMs: ms });
+  }
+
   /** Accepted for compatibility: API Gateway decides about compression. */
   compress(_compress: boolean): Emitter<Events> {
     return this;
@@ -108,17 +128,30 @@ export class Emitter<
     event: Name,
     ...args: Parameters<Events[Name]>
   ): Promise<EmitResult> {
-    const { namespace, rooms, except, volatile } = this.#target;
-    const request = checked({
-      op: 'emit',
-      namespace,
-      rooms: [...rooms],
-      except: [...except],
-      event,
-      ...encoded(namespace, event, args),
-      ...(volatile ? { flags: { volatile } } : {}),
-    });
+    const { volatile } = this.#target;
+    const request = this.#emission(event, args, volatile ? { volatile } : undefined);
     return this.#connection.publish(request, (answer) => answer as EmitResult);
+  }
+
+  /**
+   * Sends an event to the chosen rooms, or to the whole namespace, and waits for every socket's answer: 10 s, or as
+   * long as `timeout` says. At most 1,000 sockets can be asked. A binary answer is what JSON makes of a Buffer.
+   * @throws PayloadError at once where the event, a room, the timeout or the arguments cannot be sent
+   * @returns a promise of the first argument of each answer, in no order; null where there was none. It rejects with an
+   *   AckTimeoutError that has the `responses` that came where some did not, with a PublishError as `emit`
+   */
+  emitWithAck<Name extends keyof Events & string>(
+    event: Name,
+    ...args: QuestionArguments<Events[Name]>
+  ): Promise<Answer<Events[Name]>[]> {
+    const { volatile, ackTimeoutMs = DEFAULT_ACK_TIMEOUT_MS } = this.#target;
+    const request = this.#emission(event, args, { ackTimeoutMs, ...(volatile ? { volatile } : {}) });
+    return this.#connection.publish(request, (answer) => {
+      const { responses, missing } = answersIn(answer);
+      if (missing > 0) throw new AckTimeoutError(responses, missing);
+      // What clients answer with is not checked, neither here nor by a Socket.IO server.
+      return [...responses] as Answer<Events[Name]>[];
+    });
   }
 
   /** Makes the sockets of the chosen rooms, or of the whole namespace, join rooms; applications are not asked. */
@@ -173,6 +206,21 @@ export class Emitter<
   /** Resolves when everything sent so far is settled: before a Lambda returns, because it is frozen then. */
   flush(): Promise<void> {
     return this.#connection.flush();
+  }
+
+  #emission(
+    event: string,
+    args: readonly unknown[],
+    flags: (PublishRequestInput & { readonly op: 'emit' })['flags'],
+  ): PublishRequestInput {
+    const encodedArgs = encoded(this.#target.namespace, event, args);
+    return checked({
+      op: 'emit',
+      ...this.#sockets(),
+      event,
+      ...encodedArgs,
+      ...(flags === undefined ? {} : { flags }),
+    });
   }
 
   #count(request: PublishRequestInput): Promise<SocketCount> {
@@ -248,6 +296,12 @@ function resultAs<Output>(schema: z.core.$ZodType<Output>, answer: Accepted): Ou
   throw new PublishError('unavailable', `the result is not of the publish contract: ${message}`, {
     retryable: false,
   });
+}
+
+/** @throws PublishError where a deployment that is older than this package took it for a plain emit */
+function answersIn(answer: Accepted): { readonly responses: readonly unknown[]; readonly missing: number } {
+  if ('responses' in answer) return answer;
+  throw new PublishError('unavailable', 'the result has no answers', { retryable: false });
 }
 
 function list(room: string | readonly string[]): readonly string[] {

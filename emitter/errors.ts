@@ -32,6 +32,24 @@ export class PublishError extends Error {
   }
 }
 
+/** Not everybody has answered in time. */
+export class AckTimeoutError extends Error {
+  readonly code = 'ack_timeout';
+  /** The clients that were reached have been asked: asking again is the caller's decision. */
+  readonly retryable = false;
+  /** The answers that did come, in no order. */
+  readonly responses: readonly unknown[];
+  /** How many sockets have not answered. */
+  readonly missing: number;
+
+  constructor(responses: readonly unknown[], missing: number) {
+    super('operation has timed out');
+    this.name = 'AckTimeoutError';
+    this.responses = responses;
+    this.missing = missing;
+  }
+}
+
 /** What an emitter was made with cannot work: a URL that is none, no region, no credentials. */
 export class EmitterOptionsError extends TypeError {
   readonly code = 'invalid_options';

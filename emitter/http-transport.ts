@@ -1,7 +1,14 @@
 import type { SignatureV4 } from '@smithy/signature-v4';
 import { EmitterOptionsError, PublishError } from './errors.ts';
 import { networkFailure, statusFailure, words } from './failures.ts';
-import { type Credentials, DEFAULT_TIMEOUT_MS, parseResult, resultOf, type Transport } from './transport.ts';
+import {
+  type Credentials,
+  DEFAULT_TIMEOUT_MS,
+  parseResult,
+  resultOf,
+  type Transport,
+  waitOf,
+} from './transport.ts';
 
 export interface HttpTransportOptions {
   /** The stack's output `PublishUrl`, `https://{id}.execute-api.{region}.amazonaws.com/publish`. */
@@ -27,9 +34,10 @@ export function httpTransport(options: HttpTransportOptions): Transport {
   return {
     async send(request) {
       const body = JSON.stringify(request);
+      const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
       signer ??= createSigner(region, options.credentials);
       const headers = await signedHeaders(await signer, url, body);
-      const { status, text } = await post(url, headers, body, options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+      const { status, text } = await post(url, headers, body, timeoutMs + waitOf(request));
       // A refusal of the contract comes with a status of its own; what is not of the contract is the gateway's.
       if (status !== 200 && resultOf(request.op, text) === undefined) {
         throw statusFailure(status, url.href, messageIn(text));

@@ -1,7 +1,7 @@
 /** What a backend imports. */
 export type { EmitResult } from '../lambdas/contract/publish.ts';
 export { type AnyEvents, Emitter, type EmitterOptions, type EventMap } from './emitter.ts';
-export { EmitterOptionsError, PayloadError, PublishError } from './errors.ts';
+export { AckTimeoutError, EmitterOptionsError, PayloadError, PublishError } from './errors.ts';
 export { type HttpTransportOptions, httpTransport } from './http-transport.ts';
 export {
   type Actor,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PublishRequestInput, PublishResult } from '../lambdas/contract/publish.ts';
 import { PublishError } from './errors.ts';
-import type { Transport } from './transport.ts';
+import { type Transport, waitOf } from './transport.ts';
 
 export interface RetryPolicy {
   /** How often a request is sent at most. @default 3 */
@@ -19,8 +19,8 @@ const NOT_CARRIED_OUT = new Set(['throttled', 'unreachable']);
 /**
  * Sends again what failed and may succeed: retryable errors only, a bounded number of times, with full jitter.
  * Every emit gets an id that stays the same over its tries, so that a deployment can tell a repetition. A volatile emit
- * is tried once, since late it is worth nothing; an application's call only where it has certainly not run, since
- * it may not be repeatable.
+ * is tried once, since late it is worth nothing; an application's call, and an emit that waits for answers, only where
+ * it has certainly not run, since it may not be repeatable.
  */
 export function retrying(transport: Transport, policy: RetryPolicy = {}): Transport {
   const { tries = 3, delayMs = 100, maxDelayMs = 2_000 } = policy;
@@ -57,7 +57,7 @@ function settle(outcome: Outcome): PublishResult {
 function mayRepeat(request: PublishRequestInput, outcome: Outcome): boolean {
   const error = errorOf(outcome);
   if (error?.retryable !== true) return false;
-  return request.op !== 'app' || NOT_CARRIED_OUT.has(error.code);
+  return (request.op !== 'app' && waitOf(request) === 0) || NOT_CARRIED_OUT.has(error.code);
 }
 
 function errorOf(

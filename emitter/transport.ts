@@ -34,6 +34,11 @@ export interface LambdaTransportOptions {
 /** Longer than a delivery takes at most (5 s, design D9), and than a cold start before it. */
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
+/** How much longer than usual the answer to a request may take, because clients have to answer first; ms. */
+export function waitOf(request: PublishRequestInput): number {
+  return request.op === 'emit' ? (request.flags?.ackTimeoutMs ?? 0) : 0;
+}
+
 /** Publishes by invoking the `publish` function; the caller's role needs `lambda:InvokeFunction` on it. */
 export function lambdaTransport(options: LambdaTransportOptions): Transport {
   const { functionName, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
@@ -45,7 +50,7 @@ export function lambdaTransport(options: LambdaTransportOptions): Transport {
       const payload = Buffer.from(JSON.stringify(request));
       const command = new InvokeCommand({ FunctionName: functionName, Payload: payload });
       const answer = await client
-        .send(command, { abortSignal: AbortSignal.timeout(timeoutMs) })
+        .send(command, { abortSignal: AbortSignal.timeout(timeoutMs + waitOf(request)) })
         .catch((cause: unknown) => {
           throw invokeFailure(cause, functionName);
         });

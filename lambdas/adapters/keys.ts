@@ -3,7 +3,7 @@
  * clients or applications enter it only as a hash, so that no name can reach another row (design D5).
  */
 import { createHash } from 'node:crypto';
-import type { Due, Group, LoggedGroup, Millis, SocketKey } from '../bus/ports.ts';
+import type { AckKey, Due, Group, LoggedGroup, Millis, SocketKey } from '../bus/ports.ts';
 import { ID_BYTES, isPollingId } from '../contract/ids.ts';
 
 export interface RowKey {
@@ -23,6 +23,7 @@ const KIND = {
   log: 0x6c,
   message: 0x65,
   publication: 0x69,
+  ack: 0x61,
 } as const;
 const ONLY = Uint8Array.of(0);
 
@@ -143,6 +144,16 @@ export function publicationKey(namespace: string, name: string): RowKey {
     p: Buffer.concat([Uint8Array.of(KIND.publication), hash16('publication', namespace, name)]),
     s: ONLY,
   };
+}
+
+/** That answers to an event are awaited; their rows are beside it. */
+export function ackKey({ namespace, id }: AckKey): RowKey {
+  return { p: Buffer.concat([Uint8Array.of(KIND.ack), hash16('ack', namespace, String(id))]), s: ONLY };
+}
+
+/** A socket's one answer to an event. */
+export function ackAnswerKey(key: AckKey, socketId: string): RowKey {
+  return { p: ackKey(key).p, s: idBytes(socketId) };
 }
 
 /** 20 characters of base64url are 15 bytes. */

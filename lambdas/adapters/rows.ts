@@ -45,6 +45,9 @@ const LOG_MS = LIFETIME_MS;
 /** As long as EventBridge tries an event again (EventBridge quotas: 24 hours). */
 const PUBLICATION_MS = 24 * 60 * MINUTE_MS;
 
+/** Nobody looks for an answer once its time is up; clocks differ, and a handler may be late. */
+const ACK_MS = 2 * MINUTE_MS;
+
 export type Row = Record<string, unknown>;
 
 const seconds = (ms: number): number => Math.ceil(ms / 1_000);
@@ -53,6 +56,7 @@ export const closedEnd = (at: number): number => seconds(at + CLOSED_MS);
 export const logEnd = (position: number): number => seconds(position + LOG_MS);
 export const publicationEnd = (at: number): number => seconds(at + PUBLICATION_MS);
 export const checkpointEnd = (at: number): number => seconds(at + CHECKPOINT_MS);
+export const ackEnd = (until: number): number => seconds(until + ACK_MS);
 
 /** DynamoDB deletes an expired row days later; until then it must count as absent. */
 export function expired(row: Row, now: number): boolean {

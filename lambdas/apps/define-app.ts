@@ -39,7 +39,38 @@ export interface Broadcast<Events extends EventSchemas> {
   in(room: string | readonly string[]): Broadcast<Events>;
   except(room: string | readonly string[]): Broadcast<Events>;
   readonly volatile: Broadcast<Events>;
+  /** How long `emitWithAck` waits. @param ms 1 to 20000 */
+  timeout(ms: number): Broadcast<Events>;
   emit<Name extends keyof Events & string>(event: Name, ...args: EventArguments<Events[Name]>): Promise<void>;
+  /**
+   * Resolves to the first argument of everybody's answer, in no order; after the timeout, 10 s where none is given,
+   * rejects with an `AckTimeoutError` that has the `responses` that came. At most 1,000 sockets are asked. Await it: an
+   * invocation ends with its handler, whatever it still waits for.
+   */
+  emitWithAck<Name extends keyof Events & string>(
+    event: Name,
+    ...args: EventArguments<Events[Name]>
+  ): Promise<unknown[]>;
+}
+
+/** Emits to one socket. */
+export interface SelfBroadcast<Events extends EventSchemas> {
+  to(room: string | readonly string[]): Broadcast<Events>;
+  in(room: string | readonly string[]): Broadcast<Events>;
+  except(room: string | readonly string[]): Broadcast<Events>;
+  readonly volatile: SelfBroadcast<Events>;
+  /** How long `emitWithAck` waits. @param ms 1 to 20000 */
+  timeout(ms: number): SelfBroadcast<Events>;
+  emit<Name extends keyof Events & string>(event: Name, ...args: EventArguments<Events[Name]>): Promise<void>;
+  /**
+   * Resolves to the first argument of the client's answer, which is whatever the client makes it; rejects with an
+   * `AckTimeoutError` after the timeout, 10 s where none is given, or at once where no answer can come: the client is gone,
+   * or it polls and its own request is being handled.
+   */
+  emitWithAck<Name extends keyof Events & string>(
+    event: Name,
+    ...args: EventArguments<Events[Name]>
+  ): Promise<unknown>;
 }
 
 export interface RemoteSocket<Identity> {
@@ -63,7 +94,7 @@ export interface Namespace<Events extends EventSchemas, Identity> extends Broadc
 }
 
 /** A client, in Socket.IO's own vocabulary. */
-export interface AppSocket<Events extends EventSchemas, Identity> extends Broadcast<Events> {
+export interface AppSocket<Events extends EventSchemas, Identity> extends SelfBroadcast<Events> {
   readonly id: string;
   /** The whole namespace: `socket.nsp.to(room)` includes the socket itself. */
   readonly nsp: Namespace<Events, Identity>;

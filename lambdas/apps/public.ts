@@ -1,5 +1,7 @@
 /** `socketbus/app`: what whoever writes an application imports. */
 export {
+  AckTimeoutError,
+  type Answer,
   type AppContext,
   type AuthOutcome,
   BusError,
@@ -22,6 +24,7 @@ export {
   id,
   type Namespace,
   type RemoteSocket,
+  type SelfBroadcast,
   timestamp,
 } from './define-app.ts';
 export { type JwtOptions, jwt, type TokenFailure, type TokenIdentity } from './jwt.ts';

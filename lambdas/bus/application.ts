@@ -107,7 +107,31 @@ export interface AnyBroadcast {
   in(room: string | readonly string[]): AnyBroadcast;
   except(room: string | readonly string[]): AnyBroadcast;
   readonly volatile: AnyBroadcast;
+  /** How long `emitWithAck` waits. @param ms 1 to 20000 */
+  timeout(ms: number): AnyBroadcast;
   emit(event: string, ...args: readonly unknown[]): Promise<void>;
+  /**
+   * Resolves to the first argument of everybody's answer, in no order; after the timeout, 10 s where none is given,
+   * rejects with an `AckTimeoutError` that has the `responses` that came. At most 1,000 sockets are asked. Await it: an
+   * invocation ends with its handler, whatever it still waits for.
+   */
+  emitWithAck(event: string, ...args: readonly unknown[]): Promise<unknown[]>;
+}
+
+/** Emits to one socket. */
+export interface AnySelf {
+  to(room: string | readonly string[]): AnyBroadcast;
+  in(room: string | readonly string[]): AnyBroadcast;
+  except(room: string | readonly string[]): AnyBroadcast;
+  readonly volatile: AnySelf;
+  /** How long `emitWithAck` waits. @param ms 1 to 20000 */
+  timeout(ms: number): AnySelf;
+  emit(event: string, ...args: readonly unknown[]): Promise<void>;
+  /**
+   * Resolves to the first argument of the client's answer; rejects with an `AckTimeoutError` after the timeout, 10 s
+   * where none is given, or at once where no answer can come: the client is gone, or it polls and its own request is being handled.
+   */
+  emitWithAck(event: string, ...args: readonly unknown[]): Promise<unknown>;
 }
 
 export interface RemoteSocket {
@@ -133,7 +157,7 @@ export interface AnyNamespace extends AnyBroadcast {
 }
 
 /** A socket with its types erased; applications see `AppSocket`. */
-export interface AnySocket extends AnyBroadcast {
+export interface AnySocket extends AnySelf {
   readonly id: string;
   readonly nsp: AnyNamespace;
   readonly handshake: Handshake;

@@ -56,8 +56,15 @@ function ownMember({ namespace, id, connectionId }: SocketRecord): Found {
   return { id, connectionId, group: { kind: 'room', namespace, room: id } };
 }
 
-/** Each socket in the union of the rooms, minus those in any excepted one, once. */
-export async function audience(bus: AudienceBus, target: Target): Promise<Found[]> {
+/**
+ * Each socket in the union of the rooms, minus those in any excepted one, once.
+ * @param most reads no further once there are more
+ */
+export async function audience(
+  bus: AudienceBus,
+  target: Target,
+  most = Number.POSITIVE_INFINITY,
+): Promise<Found[]> {
   const sources = sourcesOf(bus, target);
   const range: IdRange = {};
   const exceptions = new Exceptions(bus.store, sources.exceptIds, sources.exceptGroups, range);
@@ -66,7 +73,7 @@ export async function audience(bus: AudienceBus, target: Target): Promise<Found[
   for (let more = true; more; ) {
     const block = await reader.next();
     for (const member of await exceptions.without(block)) found.set(member.id, member);
-    more = block.through !== undefined;
+    more = block.through !== undefined && found.size <= most;
   }
   for (const member of await withoutExcepted(
     bus,

@@ -2,6 +2,7 @@ import type { AppContext, Application, Settings } from './application.ts';
 import { Grants } from './grants.ts';
 import { newId } from './names.ts';
 import type {
+  Acks,
   Checkpoints,
   Clock,
   EventLog,
@@ -31,6 +32,7 @@ export interface Bus {
   readonly checkpoints: Checkpoints;
   readonly eventLog: EventLog;
   readonly publications: Publications;
+  readonly acks: Acks;
   /** The table of what applications keep; each sees only its own rows. */
   readonly rows: Rows;
   readonly forwarder: Forwarder;

@@ -37,6 +37,21 @@ export function asBusError(error: unknown): BusError {
   return error instanceof BusError ? error : new BusError('internal', 'internal error', { cause: error });
 }
 
+/** Who was asked has not answered in time. The message is Socket.IO's. */
+export class AckTimeoutError extends Error {
+  readonly code = 'ack_timeout';
+  /** Nothing is asked again without the application's say: clients may have done what they were asked to. */
+  readonly retryable = false;
+  /** The answers that did come; of a broadcast only. */
+  readonly responses: readonly unknown[];
+
+  constructor(responses: readonly unknown[]) {
+    super('operation has timed out');
+    this.name = 'AckTimeoutError';
+    this.responses = responses;
+  }
+}
+
 /** DynamoDB or a dependency could not answer in time; nothing was half-done, and trying again may help. */
 export class UnavailableError extends Error {
   readonly code = 'unavailable';

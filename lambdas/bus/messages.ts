@@ -7,6 +7,7 @@ import {
   PacketType,
   type SocketPacket,
 } from '../protocol/socket-packet.ts';
+import { keepAnswer } from './acks.ts';
 import type { Acknowledgement, Application, ClientEvent } from './application.ts';
 import { appContext, type Bus, MAX_FRAME_BYTES } from './context.ts';
 import { deliver } from './delivery.ts';
@@ -148,7 +149,7 @@ export class Messages {
         return this.#event(connection, ref, packet);
       case PacketType.ACK:
       case PacketType.BINARY_ACK:
-        return;
+        return keepAnswer(this.#bus, socketId, packet);
       default:
         throw new ProtocolError('forced close', 'a packet type that only a server sends');
     }

@@ -41,6 +41,17 @@ export function eventFrames(namespace: string, event: string, args: readonly unk
   return frames;
 }
 
+/**
+ * Frames of an event that the client answers.
+ * @param id what its answer carries
+ * @throws BusError as {@link eventFrames}
+ */
+export function askFrames(namespace: string, id: number, event: string, args: readonly unknown[]): string[] {
+  const frames = socketFrames({ type: PacketType.EVENT, namespace, id, data: [event, ...args] });
+  checkSize(frames);
+  return frames;
+}
+
 export function ackFrames(namespace: string, id: number, args: readonly unknown[]): string[] {
   const frames = socketFrames({ type: PacketType.ACK, namespace, id, data: args });
   checkSize(frames);

@@ -520,6 +520,29 @@ export interface Checkpoints {
   save(work: string, owner: string, progress: Progress, until: Millis): Promise<boolean>;
 }
 
+/** One event that is to be answered; sockets of other namespaces may be asked with the same id. */
+export interface AckKey {
+  readonly namespace: string;
+  /** The packet's acknowledgement id. */
+  readonly id: number;
+}
+
+export interface AckAnswer {
+  readonly socketId: string;
+  /** Of the packet that the client sent, without what nobody reads. */
+  readonly frames: readonly string[];
+}
+
+/** Answers of clients, which reach other invocations than the one that asked. */
+export interface Acks {
+  /** Answers are awaited until a time. */
+  await(key: AckKey, until: Millis): Promise<void>;
+  /** Keeps a socket's first answer; false where it is not the first, or nobody waits (any more), which one read tells. */
+  answer(key: AckKey, answer: AckAnswer): Promise<boolean>;
+  /** Answers of these sockets, as far as they have come; in no order. */
+  answers(key: AckKey, socketIds: readonly string[]): Promise<AckAnswer[]>;
+}
+
 export interface Clock {
   now(): Millis;
   sleep(ms: number): Promise<void>;

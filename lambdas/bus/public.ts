@@ -21,5 +21,5 @@ export type {
   Schema,
   Settings,
 } from './application.ts';
-export { BusError, invalidPayload } from './errors.ts';
+export { AckTimeoutError, BusError, invalidPayload } from './errors.ts';
 export type { Handshake, Json, Log, Millis } from './ports.ts';

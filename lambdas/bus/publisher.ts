@@ -13,6 +13,7 @@ import {
 } from '../contract/publish.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { withAttachments } from '../protocol/socket-packet.ts';
+import { askForBackend } from './ask-for-backend.ts';
 import { openSockets, type Target } from './audience.ts';
 import { CallEffects } from './call-effects.ts';
 import { appContext, type Bus } from './context.ts';
@@ -127,6 +128,7 @@ export class Publisher {
     const { namespace, event, flags, id } = this.#known(request);
     const target = { namespace, rooms: request.rooms, except: request.except };
     const volatile = flags.volatile === true;
+    if (flags.ackTimeoutMs !== undefined) return askForBackend(this.#bus, request, emitArguments(request));
     const frames = eventFrames(namespace, event, emitArguments(request));
     if (id === undefined) return this.#publish(target, { event, frames, volatile });
     const hash = publicationHash([[...target.rooms].sort(), [...target.except].sort(), volatile, frames]);

@@ -1,7 +1,15 @@
 /** A socket while one invocation works with it: what applications call `socket`. */
 
+import { checkHandlerTimeout, everyAnswer, onlyAnswer, Question, unlessIgnored } from './acks.ts';
 import { activeRooms } from './active-rooms.ts';
-import type { AnyBroadcast, AnyNamespace, AnySocket, Application, RemoteSocket } from './application.ts';
+import type {
+  AnyBroadcast,
+  AnyNamespace,
+  AnySelf,
+  AnySocket,
+  Application,
+  RemoteSocket,
+} from './application.ts';
 import { audience, openSockets } from './audience.ts';
 import { appContext, type Bus } from './context.ts';
 import { deliver } from './delivery.ts';
@@ -56,6 +64,10 @@ export class SocketSession {
   get ref(): SocketRef {
     const { namespace, id, connectionId, connectedAt } = this.#record;
     return { namespace, id, connectionId, connectedAt };
+  }
+
+  get sender(): string {
+    return this.#record.connectionId;
   }
 
   /** Whether the server disconnected the socket in this session. */
@@ -185,8 +197,13 @@ export class ApplicationSocket implements AnySocket {
     return this.#others([], []);
   }
 
-  get volatile(): AnyBroadcast {
-    return new SelfBroadcast((event, args) => this.#emitSelf(event, args, true), this);
+  get volatile(): AnySelf {
+    return this.#self({ volatile: true });
+  }
+
+  /** @throws BusError `invalid_payload` */
+  timeout(ms: number): AnySelf {
+    return this.#self({ volatile: false, timeoutMs: checkHandlerTimeout(ms) });
   }
 
   to(room: string | readonly string[]): AnyBroadcast {
@@ -203,6 +220,10 @@ export class ApplicationSocket implements AnySocket {
 
   emit(event: string, ...args: readonly unknown[]): Promise<void> {
     return this.#emitSelf(event, args, false);
+  }
+
+  emitWithAck(event: string, ...args: readonly unknown[]): Promise<unknown> {
+    return this.#askSelf(event, args, { volatile: false });
   }
 
   /** @throws BusError `forbidden` for a room of another application, or one that the room kind refuses. */
@@ -269,6 +290,24 @@ export class ApplicationSocket implements AnySocket {
     return this.#session.enqueue(() => this.#session.emitSelf(event, frames, volatile));
   }
 
+  /** The post has its place among the effects; the answer is waited for beside them. */
+  #askSelf(event: string, args: readonly unknown[], flags: Flags): Promise<unknown> {
+    checkServerEvent(this.#application, event, args);
+    const { bus, record, sender } = this.#session;
+    const question = new Question(bus, record.namespace, event, args, flags);
+    const asked = this.#session.enqueue(() => question.ask(this.#session.ended ? [] : [record], sender));
+    return unlessIgnored(asked.then((out) => question.answers(out)).then(onlyAnswer));
+  }
+
+  #self(flags: Flags): AnySelf {
+    const effects = {
+      emit: (event: string, args: readonly unknown[], { volatile }: Flags) =>
+        this.#emitSelf(event, args, volatile),
+      ask: (event: string, args: readonly unknown[], by: Flags) => this.#askSelf(event, args, by),
+    };
+    return new SelfBroadcast(effects, this, flags);
+  }
+
   #others(rooms: readonly string[], except: readonly string[]): AnyBroadcast {
     for (const room of rooms) addressableRoom(this.#session.bus, this.#application, room);
     return new NamespaceBroadcast(this.#session, this.#application, {
@@ -297,10 +336,16 @@ export class ApplicationSocket implements AnySocket {
   }
 }
 
-interface BroadcastState {
+/** How something is emitted. */
+interface Flags {
+  readonly volatile: boolean;
+  /** How long answers are waited for; ms. */
+  readonly timeoutMs?: number;
+}
+
+interface BroadcastState extends Flags {
   readonly rooms: readonly string[];
   readonly except: readonly string[];
-  readonly volatile: boolean;
 }
 
 /** Emits to many sockets of one namespace on behalf of one application. */
@@ -321,6 +366,11 @@ export class NamespaceBroadcast implements AnyNamespace {
 
   get volatile(): AnyBroadcast {
     return this.#with({ volatile: true });
+  }
+
+  /** @throws BusError `invalid_payload` */
+  timeout(ms: number): AnyBroadcast {
+    return this.#with({ timeoutMs: checkHandlerTimeout(ms) });
   }
 
   /** @throws BusError `forbidden` for a room of another application. */
@@ -349,6 +399,19 @@ export class NamespaceBroadcast implements AnyNamespace {
       gone.push(...report.gone);
       bus.log.debug('broadcast', { ...report, event, gone: report.gone.length, uncut: report.uncut.length });
     });
+  }
+
+  emitWithAck(event: string, ...args: readonly unknown[]): Promise<unknown[]> {
+    checkServerEvent(this.#application, event, args);
+    const { bus, gone, sender } = this.#effects;
+    const { rooms, except } = this.#state;
+    const question = new Question(bus, this.name, event, args, this.#state);
+    const asked = this.#effects.enqueue(async () => {
+      const out = await question.askAll({ namespace: this.name, rooms, except }, sender);
+      gone.push(...out.report.gone);
+      return out;
+    });
+    return unlessIgnored(asked.then((out) => question.answers(out)).then(everyAnswer));
   }
 
   async fetchSockets(room?: string): Promise<RemoteSocket[]> {
@@ -385,27 +448,42 @@ export class NamespaceBroadcast implements AnyNamespace {
 export interface Effects {
   readonly bus: Bus;
   readonly gone: Found[];
+  /** The connection whose frame is handled. */
+  readonly sender?: string;
   enqueue<T>(effect: () => Promise<T>): Promise<T>;
   /** Work that nobody need wait for before the invocation ends. It must not fail. */
   later(work: Promise<void>): void;
 }
 
-/** `socket.volatile.emit(…)`: to the socket itself, one try. */
-class SelfBroadcast implements AnyBroadcast {
-  readonly #emit: (event: string, args: readonly unknown[]) => Promise<void>;
-  readonly #socket: ApplicationSocket;
+/** What `SelfBroadcast` has of its socket. */
+interface SelfEffects {
+  emit(event: string, args: readonly unknown[], flags: Flags): Promise<void>;
+  ask(event: string, args: readonly unknown[], flags: Flags): Promise<unknown>;
+}
 
-  constructor(emit: (event: string, args: readonly unknown[]) => Promise<void>, socket: ApplicationSocket) {
-    this.#emit = emit;
+/** `socket.volatile.emit(…)`, `socket.timeout(…).emitWithAck(…)`: to the socket itself, or with the same flags to others. */
+class SelfBroadcast implements AnySelf {
+  readonly #effects: SelfEffects;
+  readonly #socket: ApplicationSocket;
+  readonly #flags: Flags;
+
+  constructor(effects: SelfEffects, socket: ApplicationSocket, flags: Flags) {
+    this.#effects = effects;
     this.#socket = socket;
+    this.#flags = flags;
   }
 
-  get volatile(): AnyBroadcast {
-    return this;
+  get volatile(): AnySelf {
+    return new SelfBroadcast(this.#effects, this.#socket, { ...this.#flags, volatile: true });
+  }
+
+  timeout(ms: number): AnySelf {
+    const flags = { ...this.#flags, timeoutMs: checkHandlerTimeout(ms) };
+    return new SelfBroadcast(this.#effects, this.#socket, flags);
   }
 
   to(room: string | readonly string[]): AnyBroadcast {
-    return this.#socket.to(room).volatile;
+    return this.#flagged(this.#socket.to(room));
   }
 
   in(room: string | readonly string[]): AnyBroadcast {
@@ -413,11 +491,21 @@ class SelfBroadcast implements AnyBroadcast {
   }
 
   except(room: string | readonly string[]): AnyBroadcast {
-    return this.#socket.except(room).volatile;
+    return this.#flagged(this.#socket.except(room));
   }
 
   emit(event: string, ...args: readonly unknown[]): Promise<void> {
-    return this.#emit(event, args);
+    return this.#effects.emit(event, args, this.#flags);
+  }
+
+  emitWithAck(event: string, ...args: readonly unknown[]): Promise<unknown> {
+    return this.#effects.ask(event, args, this.#flags);
+  }
+
+  #flagged(others: AnyBroadcast): AnyBroadcast {
+    const { volatile, timeoutMs } = this.#flags;
+    const tried = volatile ? others.volatile : others;
+    return timeoutMs === undefined ? tried : tried.timeout(timeoutMs);
   }
 }
 

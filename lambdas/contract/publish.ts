@@ -8,6 +8,8 @@ import * as z from 'zod/mini';
 export const MAX_PACKET_BYTES = 131_072;
 /** Rooms of one publish; later one transaction writes a log row for each, and a transaction holds 100 items. */
 const MAX_ROOMS_PER_PUBLISH = 90;
+/** Longest wait for answers: `publish` has 28 s, and an HTTP API gives up after 30 (lib/functions.ts); ms. */
+const MAX_ACK_TIMEOUT_MS = 25_000;
 /** Longest room or namespace name in UTF-8 bytes; names are hashed into keys, so this only bounds the rows. */
 const MAX_NAME_BYTES = 2_048;
 
@@ -66,7 +68,24 @@ const emitRequestSchema = z.strictObject({
   args: z._default(z.array(z.json()), []),
   /** Base64 of each binary value, in the order of its placeholder number. */
   attachments: z.optional(z.array(z.base64()).check(z.maxLength(10, 'must not exceed 10 attachments'))),
-  flags: z._default(z.strictObject({ volatile: z.optional(z.boolean()) }), {}),
+  flags: z._default(
+    z.strictObject({
+      volatile: z.optional(z.boolean()),
+      /**
+       * Waits so long for the sockets to answer, at most 1,000 of them. Together with `volatile` whom the one try does
+       * not reach is missing. Nothing is remembered under the request's id: who repeats it asks again.
+       */
+      ackTimeoutMs: z.optional(
+        z
+          .int()
+          .check(
+            z.minimum(1, 'must be at least 1'),
+            z.maximum(MAX_ACK_TIMEOUT_MS, `must not exceed ${MAX_ACK_TIMEOUT_MS}`),
+          ),
+      ),
+    }),
+    {},
+  ),
   ...request,
 });
 
@@ -160,6 +179,14 @@ const emitResultSchema = z.object({
   ranges: z.number(),
 });
 
+/** Of an emit with `flags.ackTimeoutMs`. */
+const askResultSchema = z.extend(emitResultSchema, {
+  /** The first argument of each answer, in no order; null where there was none. */
+  responses: z.array(z.json()),
+  /** How many recipients have not answered. */
+  missing: z.number(),
+});
+
 const callResultSchema = z.object({ ok: z.literal(true), result: z.unknown() });
 
 const errorResultSchema = z.object({
@@ -172,9 +199,16 @@ const errorResultSchema = z.object({
   }),
 });
 
-export const publishResultSchema = z.union([emitResultSchema, callResultSchema, errorResultSchema]);
+export const publishResultSchema = z.union([
+  // Before the one that it has all of: a schema keeps what it knows.
+  askResultSchema,
+  emitResultSchema,
+  callResultSchema,
+  errorResultSchema,
+]);
 
 export type EmitResult = z.output<typeof emitResultSchema>;
+export type AskResult = z.output<typeof askResultSchema>;
 export type CallResult = z.output<typeof callResultSchema>;
 export type ErrorResult = z.output<typeof errorResultSchema>;
-export type PublishResult = EmitResult | CallResult | ErrorResult;
+export type PublishResult = EmitResult | AskResult | CallResult | ErrorResult;

@@ -3,6 +3,7 @@
 import { applications } from 'socketbus:applications';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DynamoAcks } from '../adapters/dynamo-acks.ts';
 import { DynamoCheckpoints } from '../adapters/dynamo-checkpoints.ts';
 import { DynamoEventLog } from '../adapters/dynamo-event-log.ts';
 import { DynamoOutbox } from '../adapters/dynamo-outbox.ts';
@@ -86,6 +87,7 @@ export function createServer(): Server {
     checkpoints: new DynamoCheckpoints(parts),
     eventLog: new DynamoEventLog(parts),
     publications: new DynamoPublications(parts),
+    acks: new DynamoAcks(parts),
     rows: new DynamoRows(client, environment.APPS_TABLE, systemClock),
     forwarder: new EventBridgeForwarder(environment.EVENT_BUS),
     clock: systemClock,

@@ -26,6 +26,15 @@ describe('the types of a socket', () => {
       await socket.emit('said', { text: 'x', by: 7 });
       await socket.emit('rang');
       await socket.to('list:1').except(['list:2']).volatile.emit('rang');
+      expectTypeOf(await socket.timeout(5).emitWithAck('said', { text: 'x' })).toBeUnknown();
+      expectTypeOf(await socket.volatile.to('list:1').emitWithAck('rang')).toEqualTypeOf<unknown[]>();
+      expectTypeOf(await socket.nsp.timeout(5).emitWithAck('rang')).toEqualTypeOf<unknown[]>();
+      // @ts-expect-error: a misspelled question
+      await socket.emitWithAck('siad', { text: 'x' });
+      // @ts-expect-error: a misspelled question to others
+      await socket.broadcast.timeout(5).emitWithAck('siad', { text: 'x' });
+      // @ts-expect-error: a question of another type
+      await socket.timeout(5).emitWithAck('said', { text: 7 });
       // @ts-expect-error: a misspelled event
       await socket.emit('siad', { text: 'x' });
       // @ts-expect-error: a misspelled event to others

@@ -1,4 +1,5 @@
 /** Lambda: instances on demand, one event each at a time; some die, and asynchronous work comes late or twice. */
+import { DynamoAcks } from '../../lambdas/adapters/dynamo-acks.ts';
 import { DynamoCheckpoints } from '../../lambdas/adapters/dynamo-checkpoints.ts';
 import { DynamoEventLog } from '../../lambdas/adapters/dynamo-event-log.ts';
 import { DynamoPublications } from '../../lambdas/adapters/dynamo-publications.ts';
@@ -220,6 +221,7 @@ export class Functions {
       checkpoints: new DynamoCheckpoints(parts),
       eventLog: new DynamoEventLog(parts),
       publications: new DynamoPublications(parts),
+      acks: new DynamoAcks(parts),
       metrics: NO_METRICS,
       rows: memoryRows(),
       forwarder: { forward: async () => {} },

@@ -1,5 +1,6 @@
 /** The server over real rows, with a wire and a clock that a test holds in its hands. */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DynamoAcks } from '../../lambdas/adapters/dynamo-acks.ts';
 import { DynamoCheckpoints } from '../../lambdas/adapters/dynamo-checkpoints.ts';
 import { DynamoEventLog } from '../../lambdas/adapters/dynamo-event-log.ts';
 import { DynamoOutbox } from '../../lambdas/adapters/dynamo-outbox.ts';
@@ -230,6 +231,7 @@ export async function world(options: WorldOptions): Promise<World> {
     checkpoints: new DynamoCheckpoints({ client: table.client, table: BUS_TABLE, clock, random }),
     eventLog: new DynamoEventLog(parts),
     publications: new DynamoPublications(parts),
+    acks: new DynamoAcks(parts),
     rows: memoryRows(),
     forwarder: {
       forward: async (event) => {
