@@ -5,6 +5,7 @@ export {
   BusError,
   type HttpAnswer,
   type Json,
+  type RoomPresence,
   type Settings,
 } from '../bus/public.ts';
 export {
