@@ -247,6 +247,7 @@ export class Lifecycle implements SocketEnder {
   async opened(socket: SocketRecord): Promise<void> {
     if (!(await this.#bus.store.openSocket(socket))) return;
     const session = new SocketSession(this.#bus, { ...socket, state: 'open', hooksDue: true }, this);
+    if (socket.recovered === true) await this.presences.returned(session);
     for (const application of this.#bus.registry.namespace(socket.namespace) ?? []) {
       if (session.ended) break;
       const { onConnect } = application;

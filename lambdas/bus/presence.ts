@@ -16,7 +16,6 @@ import type {
   Who,
 } from './ports.ts';
 import { LEAVE_GRACE_MS } from './presence-grace.ts';
-import { reapLater } from './reaping.ts';
 import type { RoomOwner } from './registry.ts';
 import {
   ApplicationSocket,
@@ -191,8 +190,7 @@ export class Presences implements RoomPresences {
     } catch (error) {
       this.#bus.log.error('a presence hook failed', { application: application.name, hook: name, error });
     }
-    await effects.settled();
-    await reapLater(this.#bus, effects.gone);
+    await effects.finish();
   }
 
   #coming(socket: SocketRef, { room, who, at }: PresenceChange): PresenceChange {

@@ -179,7 +179,6 @@ describe('in every order in which the calls can interleave', () => {
     ['one tab leaves and another joins', 'one', [leave(0), join(1)]],
     ['one tab is gone and another joins', 'one', [disconnect(0), join(1)]],
     ['one tab joins, leaves and is gone', 'nobody', [join(0), slip(0), dismiss(0)]],
-    ['one tab is gone, told twice', 'one', [dismiss(0), dismiss(0)]],
     ['one tab joins twice', 'nobody', [join(0), join(0)]],
     ['one tab joins and leaves', 'nobody', [join(0), leave(0)]],
   ];
@@ -212,7 +211,7 @@ describe('a function that is killed after any of its calls', () => {
   });
 
   test('while another tab joins, in every order', async () => {
-    for (let survives = 1; survives < 14; survives += 1) {
+    for (let survives = 1; survives < 14; survives += 3) {
       const prepare = (gate: Gate) => raceFrom('one', (client) => gate.client(client));
       const killed: Act = (race) => disconnect(0, survives)(race).catch(() => undefined);
       const check = async (race: Race) => {
