@@ -1,5 +1,5 @@
 /** What a backend imports. */
-export type { EmitResult } from '../lambdas/contract/publish.ts';
+export type { EmitResult, RoomPresence } from '../lambdas/contract/publish.ts';
 export { type AnyEvents, Emitter, type EmitterOptions, type EventMap } from './emitter.ts';
 export { AckTimeoutError, EmitterOptionsError, PayloadError, PublishError } from './errors.ts';
 export { type HttpTransportOptions, httpTransport } from './http-transport.ts';

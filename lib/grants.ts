@@ -115,9 +115,9 @@ export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
     invokes: ['deliver'],
     forwards: false,
   },
-  /** Serves the applications' HTTP routes: they store and emit, also to clients that poll. */
+  /** Serves the applications' HTTP routes: they store and emit, to rooms with a log and to clients that poll. */
   http: {
-    bus: ['GetItem', 'BatchGetItem', 'Query', 'UpdateItem'],
+    bus: ['GetItem', 'BatchGetItem', 'Query', 'PutItem', 'UpdateItem'],
     apps: APPS,
     connections: ['POST', 'DELETE'],
     secrets: SECRETS,

@@ -11,6 +11,7 @@ import type {
   MemberId,
   NotedRoom,
   Page,
+  PresenceChange,
   Random,
   SocketKey,
   SocketRecord,
@@ -19,6 +20,8 @@ import type {
   SweepCursor,
 } from '../bus/ports.ts';
 import { isPollingId } from '../contract/ids.ts';
+import { countedAs, countsAsOther } from './counted-as.ts';
+import { DynamoPresence } from './dynamo-presence.ts';
 import {
   connectionBytes,
   connectionKey,
@@ -73,6 +76,7 @@ export interface DynamoStoreOptions extends TableCallsOptions {
 }
 
 export class DynamoStore implements Store {
+  readonly presence: DynamoPresence;
   readonly #calls: TableCalls;
   readonly #table: string;
   readonly #clock: Clock;
@@ -87,6 +91,12 @@ export class DynamoStore implements Store {
     this.#clock = options.clock;
     this.#random = options.random;
     this.#isHot = options.isHot;
+    this.presence = new DynamoPresence({
+      calls: this.#calls,
+      table: this.#table,
+      clock: this.#clock,
+      shards: (namespace, room) => this.shards({ kind: 'room', namespace, room }),
+    });
   }
 
   async createConnection(connection: Connection, due: readonly Due[]): Promise<void> {
@@ -388,23 +398,34 @@ export class DynamoStore implements Store {
     });
   }
 
-  async join(socket: SocketRef, rooms: readonly string[], at: number): Promise<'joined' | 'closed' | 'full'> {
+  async join(
+    socket: SocketRef,
+    rooms: readonly string[],
+    at: number,
+    presences: readonly PresenceChange[] = [],
+  ): Promise<'joined' | 'closed' | 'full' | 'changed'> {
+    const whos = countedAs(presences);
     if (rooms.length > MAX_ROOMS_PER_SOCKET) return 'full';
     const memberships = rooms.map((room) =>
       this.#put(membershipRow(this.#roomMemberKey(socket, room), addressOf(socket), socket.connectedAt)),
     );
     const refused = await this.#calls.transactOr([
       ...memberships,
+      ...this.presence.entering(socket, presences),
       {
         Update: {
           TableName: this.#table,
           Key: socketKey(socket),
-          UpdateExpression: `SET version = version + :one, ${rooms.map((_, i) => `rooms.#r${i} = if_not_exists(rooms.#r${i}, :at)`).join(', ')}`,
-          ConditionExpression: '#state = :open AND #connection = :connection AND size(rooms) <= :most',
+          UpdateExpression: `SET ${['version = version + :one', ...rooms.map((_, i) => `rooms.#r${i} = if_not_exists(rooms.#r${i}, :at)`), ...whos.sets].join(', ')}`,
+          ConditionExpression: [
+            '#state = :open AND #connection = :connection AND size(rooms) <= :most',
+            ...whos.freeOrSame,
+          ].join(' AND '),
           ExpressionAttributeNames: {
             '#state': 'state',
             '#connection': 'connection',
             ...Object.fromEntries(rooms.map((room, i) => [`#r${i}`, room])),
+            ...whos.names,
           },
           ExpressionAttributeValues: {
             ':open': 'open',
@@ -412,6 +433,7 @@ export class DynamoStore implements Store {
             ':most': MAX_ROOMS_PER_SOCKET - rooms.length,
             ':at': at,
             ':one': 1,
+            ...whos.values,
           },
           ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
         },
@@ -419,36 +441,45 @@ export class DynamoStore implements Store {
     ]);
     if (refused === undefined) return 'joined';
     const row = refused.at(-1)?.Item;
-    const open =
-      row?.state?.S === 'open' && sameBytes(row.connection?.B, connectionBytes(socket.connectionId));
-    return open ? 'full' : 'closed';
+    if (!isOpenOn(row, socket)) return 'closed';
+    return countsAsOther(row, presences) ? 'changed' : 'full';
   }
 
-  async leave(socket: SocketRef, rooms: readonly string[]): Promise<'left' | 'closed'> {
+  async leave(
+    socket: SocketRef,
+    rooms: readonly string[],
+    presences: readonly PresenceChange[] = [],
+  ): Promise<'left' | 'closed' | 'changed'> {
+    const whos = countedAs(presences);
     const refused = await this.#calls.transactOr([
       ...rooms.map((room) => ({
         Delete: { TableName: this.#table, Key: this.#roomMemberKey(socket, room) },
       })),
+      ...this.presence.leaving(socket, presences),
       {
         Update: {
           TableName: this.#table,
           Key: socketKey(socket),
-          UpdateExpression: `SET version = version + :one REMOVE ${rooms.map((_, i) => `rooms.#r${i}`).join(', ')}`,
-          ConditionExpression: '#state = :open AND #connection = :connection',
+          UpdateExpression: `SET version = version + :one REMOVE ${[...rooms.map((_, i) => `rooms.#r${i}`), ...whos.removes].join(', ')}`,
+          ConditionExpression: ['#state = :open AND #connection = :connection', ...whos.same].join(' AND '),
           ExpressionAttributeNames: {
             '#state': 'state',
             '#connection': 'connection',
             ...Object.fromEntries(rooms.map((room, i) => [`#r${i}`, room])),
+            ...whos.names,
           },
           ExpressionAttributeValues: {
             ':open': 'open',
             ':connection': connectionBytes(socket.connectionId),
             ':one': 1,
+            ...whos.values,
           },
+          ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
         },
       },
     ]);
-    return refused === undefined ? 'left' : 'closed';
+    if (refused === undefined) return 'left';
+    return isOpenOn(refused.at(-1)?.Item, socket) ? 'changed' : 'closed';
   }
 
   async saveData(
@@ -516,6 +547,13 @@ export class DynamoStore implements Store {
     });
     const members = rows.map(readMember);
     return next === undefined ? { members } : { members, next: idText(next) };
+  }
+
+  async countMembers(group: Group): Promise<number> {
+    const now = Math.floor(this.#clock.now() / 1_000);
+    const shards = Array.from({ length: this.shards(group) }, (_, shard) => groupKey(group, shard));
+    const counts = await Promise.all(shards.map((p) => this.#calls.count(p, 't > :now', { ':now': now })));
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   async membersAmong(group: Group, ids: readonly MemberId[]): Promise<Set<MemberId>> {
@@ -647,6 +685,10 @@ function keyText({ p, s }: RowKey): string {
 
 function namespaceRefusal(reasons: Reasons): 'closed' | 'occupied' {
   return reasons[0]?.Item?.open?.BOOL === true ? 'occupied' : 'closed';
+}
+
+function isOpenOn(row: Reasons[number]['Item'], { connectionId }: SocketRef): boolean {
+  return row?.state?.S === 'open' && sameBytes(row.connection?.B, connectionBytes(connectionId));
 }
 
 function sameBytes(one: Uint8Array | undefined, other: Uint8Array): boolean {

@@ -3,7 +3,7 @@
  * clients or applications enter it only as a hash, so that no name can reach another row (design D5).
  */
 import { createHash } from 'node:crypto';
-import type { AckKey, Due, Group, LoggedGroup, Millis, SocketKey } from '../bus/ports.ts';
+import type { AckKey, Due, Group, LoggedGroup, Millis, PresenceKey, SocketKey } from '../bus/ports.ts';
 import { ID_BYTES, isPollingId } from '../contract/ids.ts';
 
 export interface RowKey {
@@ -24,6 +24,7 @@ const KIND = {
   message: 0x65,
   publication: 0x69,
   ack: 0x61,
+  presence: 0x6f,
 } as const;
 const ONLY = Uint8Array.of(0);
 
@@ -73,6 +74,8 @@ export function dueKey(due: Due): RowKey {
     due.kind,
     due.connectionId,
     ...('socket' in due ? [due.socket.namespace, due.socket.id] : []),
+    // A join that is done must not take away what a leave of the same minute left.
+    ...(due.kind === 'presence' ? [due.room, String(due.who), String(due.at)] : []),
   ];
   const s = hash16('due', ...parts);
   return { p: duePartition(Math.ceil(due.at / 60_000), shardOf(s, DUE_SHARDS)), s };
@@ -98,6 +101,20 @@ export function directoryPartition(namespace: string, shard: number): Uint8Array
   return Buffer.concat([
     Uint8Array.of(KIND.directory),
     hash16('directory of', namespace),
+    Uint8Array.of(shard),
+  ]);
+}
+
+/** Somebody in a room; listed by its partitions, as many as its memberships have. */
+export function presenceKey({ namespace, room, who }: PresenceKey, shards: number): RowKey {
+  const s = hash16('who', String(who));
+  return { p: presencePartition(namespace, room, shardOf(s, shards)), s };
+}
+
+export function presencePartition(namespace: string, room: string, shard: number): Uint8Array {
+  return Buffer.concat([
+    Uint8Array.of(KIND.presence),
+    hash16('presence', namespace, room),
     Uint8Array.of(shard),
   ]);
 }

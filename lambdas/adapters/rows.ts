@@ -10,6 +10,7 @@ import type {
   SocketRecord,
   SocketState,
 } from '../bus/ports.ts';
+import { rememberedWhos } from './counted-as.ts';
 import {
   connectionBytes,
   connectionKey,
@@ -149,6 +150,7 @@ export function readSocket(row: Row): SocketRecord {
     ...(session === undefined ? {} : { session }),
     ...(row.recovered === true ? { recovered: true } : {}),
     ...(typeof row.expiresAt === 'number' ? { expiresAt: row.expiresAt } : {}),
+    ...rememberedWhos(row),
   };
 }
 
@@ -189,10 +191,17 @@ export function dueRow(due: Due): Row {
     at: due.at,
     connectionId: due.connectionId,
     ...(socket === undefined ? {} : { socket }),
+    ...(due.kind === 'presence' ? { room: due.room, who: due.who } : {}),
   };
 }
 
 export function readDue(row: Row): Due {
-  const { kind, at, connectionId, socket } = row;
-  return { kind, at, connectionId, ...(socket === undefined ? {} : { socket }) } as Due;
+  const { kind, at, connectionId, socket, room, who } = row;
+  return {
+    kind,
+    at,
+    connectionId,
+    ...(socket === undefined ? {} : { socket }),
+    ...(kind === 'presence' ? { room, who } : {}),
+  } as Due;
 }

@@ -114,6 +114,32 @@ export class TableCalls {
     return all;
   }
 
+  /** How many rows of a partition a filter lets through; expired ones are for the filter to leave out. */
+  async count(
+    p: Uint8Array,
+    FilterExpression: string,
+    values: Readonly<Record<string, unknown>>,
+  ): Promise<number> {
+    let count = 0;
+    let ExclusiveStartKey: Record<string, unknown> | undefined;
+    do {
+      const page = await this.#client.send(
+        new QueryCommand({
+          TableName: this.#table,
+          ConsistentRead: true,
+          Select: 'COUNT',
+          KeyConditionExpression: 'p = :p',
+          FilterExpression,
+          ExpressionAttributeValues: { ':p': p, ...values },
+          ...(ExclusiveStartKey === undefined ? {} : { ExclusiveStartKey }),
+        }),
+      );
+      count += page.Count ?? 0;
+      ExclusiveStartKey = page.LastEvaluatedKey;
+    } while (ExclusiveStartKey !== undefined);
+    return count;
+  }
+
   async put(row: Row): Promise<void> {
     await this.#client.send(new PutCommand({ TableName: this.#table, Item: row }));
   }
@@ -123,13 +149,14 @@ export class TableCalls {
   }
 
   /**
-   * Leaves the row where it is if the condition fails.
+   * Leaves the row where it is if the condition fails, and is false then.
    * @throws UnavailableError where other transactions held the row for over 2 s
    */
-  async deleteIf(input: Omit<DeleteCommandInput, 'TableName'>): Promise<void> {
-    await this.#unlessRefused(() =>
+  async deleteIf(input: Omit<DeleteCommandInput, 'TableName'>): Promise<boolean> {
+    const answer = await this.#unlessRefused(() =>
       this.#client.send(new DeleteCommand({ TableName: this.#table, ...input })),
     );
+    return answer !== undefined;
   }
 
   /**

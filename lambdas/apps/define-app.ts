@@ -18,6 +18,7 @@ import type {
   HttpRoute,
   Json,
   RoomKind,
+  RoomPresence,
   Schema,
   Settings,
 } from '../bus/public.ts';
@@ -86,6 +87,8 @@ export interface Namespace<Events extends EventSchemas, Identity> extends Broadc
   fetchSockets(room?: string): Promise<RemoteSocket<Identity>[]>;
   /** How many sockets the namespace, or the rooms chosen before, have. */
   countSockets(): Promise<number>;
+  /** Who is in a room of this application: how many, and at most 1,000 of them. @throws BusError where its kind keeps no presence */
+  presence(room: string): Promise<RoomPresence>;
   /** Rooms that have members, of any application of the namespace; at most `limit` whose name `matches`. */
   activeRooms(
     limit: number,
@@ -188,7 +191,9 @@ export interface AppDefinition<
   /** Browser origins that may connect. @default none beside those of the deployment */
   readonly origins?: (settings: Settings) => readonly string[];
   /** By prefix; rooms without a declared prefix do not exist. */
-  readonly rooms?: Readonly<Record<string, RoomKind<AppSocket<Events, Identity>>>>;
+  readonly rooms?: Readonly<
+    Record<string, RoomKind<AppSocket<Events, Identity>, Namespace<Events, Identity>>>
+  >;
   readonly serverEvents?: Events;
   readonly clientEvents?: {
     readonly [Name in keyof Payloads]: HandledEvent<Events, Identity, Payloads[Name]>;
@@ -251,7 +256,7 @@ export function defineApp<
       ? {}
       : { onDisconnect: onDisconnect as unknown as (socket: AnySocket) => Promise<void> }),
     ...(onError === undefined ? {} : { onError: onError as unknown as NonNullable<Application['onError']> }),
-    rooms: (definition.rooms ?? {}) as Readonly<Record<string, RoomKind>>,
+    rooms: (definition.rooms ?? {}) as unknown as Readonly<Record<string, RoomKind>>,
     clientEvents: clientEvents as unknown as Readonly<Record<string, ClientEvent>>,
     serverEvents: definition.serverEvents ?? {},
     backend: (definition.backend ?? {}) as unknown as Readonly<Record<string, BackendCall>>,

@@ -7,6 +7,7 @@ export {
   BusError,
   type HttpAnswer,
   type Json,
+  type RoomPresence,
   type Settings,
 } from '../bus/public.ts';
 export {

@@ -2,7 +2,7 @@
 import type * as z from 'zod/mini';
 import type { BusError } from './errors.ts';
 import type { Grants } from './grants.ts';
-import type { Handshake, Json, Log, Millis, Rows, Secrets } from './ports.ts';
+import type { Handshake, Json, Log, Millis, Rows, Secrets, Who } from './ports.ts';
 
 export type Schema<Output = unknown, Input = unknown> = z.core.$ZodType<Output, Input>;
 
@@ -50,7 +50,7 @@ export interface Authentication {
 }
 
 /** How a room kind is joined; the key is the prefix that its room names share. */
-export interface RoomKind<Socket = AnySocket> {
+export interface RoomKind<Socket = AnySocket, Io = AnyNamespace> {
   /**
    * Whether this socket may join; `rest` is the room's name after the prefix. Default: nobody. A predicate: it runs
    * in the queue of the socket's effects, so it must not await an emit or a join of the same socket.
@@ -58,6 +58,44 @@ export interface RoomKind<Socket = AnySocket> {
   readonly canJoin?: (socket: Socket, rest: string, context: AppContext) => boolean | Promise<boolean>;
   /** Many sockets join at once: membership is spread over 16 partitions instead of one (design D6). */
   readonly hot?: boolean;
+  /** Keeps who is in the room. @default nobody is counted, and joins and leaves cost less */
+  readonly presence?: PresenceKind<Socket, Io>;
+}
+
+/** Somebody came to a room, or left it. */
+export interface PresenceEvent {
+  readonly room: string;
+  readonly who: Who;
+}
+
+export type PresenceNotice<Io = AnyNamespace> = (
+  io: Io,
+  event: PresenceEvent,
+  context: AppContext,
+) => Promise<void> | void;
+
+/**
+ * Who counts as there, and what is done when they come and go. Several sockets of one `who` are one presence. Each hook
+ * runs once for each coming and going, and at least once where a function crashes; never the two at the same time.
+ */
+export interface PresenceKind<Socket = AnySocket, Io = AnyNamespace> {
+  /** Text of at most 256 bytes or a safe integer. @default the `id` of the identity, else the socket's id */
+  readonly who?: (socket: Socket) => Who;
+  /** After the first socket has joined. */
+  readonly onEnter?: PresenceNotice<Io>;
+  /** When for 3 s no socket has been left. */
+  readonly onLeave?: PresenceNotice<Io>;
+}
+
+export interface RoomPresence {
+  /** How many are there. */
+  readonly count: number;
+  /** At most 1,000 of them, in no order. */
+  readonly members: readonly {
+    readonly who: Who;
+    /** Ids; none within 3 s of the last one's leaving. */
+    readonly sockets: readonly string[];
+  }[];
 }
 
 export type Acknowledgement = { readonly [key: string]: Json | undefined } | undefined;
@@ -149,6 +187,8 @@ export interface AnyNamespace extends AnyBroadcast {
   fetchSockets(room?: string): Promise<RemoteSocket[]>;
   /** How many sockets the namespace, or the rooms chosen before, have; without reading the sockets. */
   countSockets(): Promise<number>;
+  /** Who is in a room of this application. @throws BusError where its kind keeps no presence */
+  presence(room: string): Promise<RoomPresence>;
   /** Rooms that have members, of any application of the namespace; at most `limit` whose name `matches`. */
   activeRooms(
     limit: number,

@@ -37,6 +37,7 @@ import type {
   SocketRecord,
   SocketRef,
 } from './ports.ts';
+import { Presences } from './presence.ts';
 import { newSession, Recovery, type Shown, shownSession } from './recovery.ts';
 import { reportFailure, runApplication, type SocketEnder, SocketSession } from './socket-session.ts';
 
@@ -60,12 +61,14 @@ export interface NewConnection {
 }
 
 export class Lifecycle implements SocketEnder {
+  readonly presences: Presences;
   readonly #bus: Bus;
   readonly #recovery: Recovery;
 
   constructor(bus: Bus) {
     this.#bus = bus;
     this.#recovery = new Recovery(bus);
+    this.presences = new Presences(bus);
   }
 
   /** `$connect`: the connection is durable before the client is let in, and `open` has been asked to greet it. */
@@ -244,6 +247,7 @@ export class Lifecycle implements SocketEnder {
   async opened(socket: SocketRecord): Promise<void> {
     if (!(await this.#bus.store.openSocket(socket))) return;
     const session = new SocketSession(this.#bus, { ...socket, state: 'open', hooksDue: true }, this);
+    if (socket.recovered === true) await this.presences.returned(session);
     for (const application of this.#bus.registry.namespace(socket.namespace) ?? []) {
       if (session.ended) break;
       const { onConnect } = application;
@@ -371,6 +375,7 @@ export class Lifecycle implements SocketEnder {
     const record = await store.closeSocket(socket, at, ended);
     if (record === undefined) return;
     await store.removeMemberships(record, Object.keys(record.rooms));
+    await this.presences.ended(record);
     if (!record.hooksDue) return;
     await this.#disconnectHooks({ ...record, state: 'closed' });
     await store.markHooksDone(socket);

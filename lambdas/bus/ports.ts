@@ -55,6 +55,8 @@ export interface SocketRecord {
   readonly handshake: Handshake;
   /** The connect hooks were begun and the disconnect hooks have not run to their end. */
   readonly hooksDue: boolean;
+  /** Room → whom the socket counts as there, where the room's kind keeps presence; gone once it has left. */
+  readonly presences?: Readonly<Record<string, Who>>;
   /** What makes it one that can be recovered; absent where its namespace has recovery off. */
   readonly session?: Session;
   /** It has been taken over by another connection: its client gets what it missed, not another greeting. */
@@ -136,7 +138,82 @@ export type Due =
       readonly at: Millis;
       readonly connectionId: string;
       readonly socket: SocketKey;
-    };
+    }
+  | PresenceDue;
+
+/** Somebody has come to a room or left it, and whoever was to tell may not have done so. */
+export interface PresenceDue {
+  readonly kind: 'presence';
+  readonly at: Millis;
+  readonly connectionId: string;
+  /** The one that came or went. */
+  readonly socket: SocketKey;
+  readonly room: string;
+  readonly who: Who;
+}
+
+/** Who is in a room, to the application: `7` and `"7"` are the same. */
+export type Who = string | number;
+
+export interface PresenceKey {
+  readonly namespace: string;
+  readonly room: string;
+  readonly who: Who;
+}
+
+/** What a socket's joining or leaving of a room changes there; written together with it. */
+export interface PresenceChange {
+  readonly room: string;
+  readonly who: Who;
+  readonly at: Millis;
+  /** Joining only: nobody has to be told, so that it counts as told. */
+  readonly told?: boolean;
+  /** Written with it. */
+  readonly due?: PresenceDue;
+}
+
+/** Somebody who is in a room, or has just been. */
+export interface Presence {
+  readonly who: Who;
+  /** Ids of the sockets, in no order. */
+  readonly sockets: readonly string[];
+  /** When the last of them that left did so. */
+  readonly leftAt?: Millis;
+  /** The application was told that they came, and not that they left. */
+  readonly told: boolean;
+  /** Somebody tells, or began to and did not come to the end: nobody else does before this. */
+  readonly tellingUntil?: Millis;
+}
+
+/** Who is in which room. The rows change in the transactions of `Store.join` and `leave`, and here. */
+export interface PresenceStore {
+  /** Takes a socket that is closed, and still on this connection, out of rooms; repeating it is harmless. */
+  end(socket: SocketRef, changes: readonly PresenceChange[]): Promise<void>;
+  get(key: PresenceKey): Promise<Presence | undefined>;
+  /** Takes the telling until a time: that they came, where they are there and nobody was told. */
+  claimCame(key: PresenceKey, claim: PresenceClaim): Promise<boolean>;
+  /** That they left, where nobody is there and the last one left no later than `leftBy`; from then on they count as not told. */
+  claimLeft(key: PresenceKey, claim: PresenceClaim & { readonly leftBy: Millis }): Promise<boolean>;
+  /** Gives the telling back; with `came` they count as told. */
+  release(key: PresenceKey, teller: Uint8Array, came: boolean): Promise<void>;
+  /** Deletes the row of somebody who is not there; false where they have come back, or somebody else tells. */
+  remove(key: PresenceKey, teller: Uint8Array | undefined): Promise<boolean>;
+  /**
+   * The first who are there, or whose last socket left after a time, and how many those are in all. Reads the rows of
+   * the room: with up to `limit` once, beyond that twice.
+   */
+  list(
+    namespace: string,
+    room: string,
+    options: { readonly leftAfter: Millis; readonly limit: number },
+  ): Promise<{ readonly count: number; readonly members: readonly Presence[] }>;
+}
+
+export interface PresenceClaim {
+  readonly teller: Uint8Array;
+  readonly now: Millis;
+  readonly until: Millis;
+}
 
 export interface NotedRoom {
   readonly room: string;
@@ -202,9 +279,23 @@ export interface Store {
   markHooksDone(socket: SocketRef): Promise<void>;
   /** Forgets that the namespace belongs to this socket. */
   freeNamespace(socket: SocketRef, at: Millis): Promise<void>;
-  /** Membership rows and the socket's room list, together; only while the socket is open on this connection. */
-  join(socket: SocketRef, rooms: readonly string[], at: Millis): Promise<'joined' | 'closed' | 'full'>;
-  leave(socket: SocketRef, rooms: readonly string[]): Promise<'left' | 'closed'>;
+  /**
+   * Membership rows, the socket's room list and who is in the rooms, together; only while the socket is open on this
+   * connection. `changed`: it counts as somebody else in one of the rooms by now.
+   */
+  join(
+    socket: SocketRef,
+    rooms: readonly string[],
+    at: Millis,
+    presences?: readonly PresenceChange[],
+  ): Promise<'joined' | 'closed' | 'full' | 'changed'>;
+  /** `changed`: it does not count as those any more. */
+  leave(
+    socket: SocketRef,
+    rooms: readonly string[],
+    presences?: readonly PresenceChange[],
+  ): Promise<'left' | 'closed' | 'changed'>;
+  readonly presence: PresenceStore;
   /** Saves changed keys and removes others, while the socket is on this connection. */
   saveData(
     socket: SocketRef,
@@ -218,6 +309,8 @@ export interface Store {
   shards(group: Group): number;
   /** One page of one shard within a range, ordered by the members' bytes. */
   members(group: Group, shard: number, options: IdRange & { readonly limit?: number }): Promise<Page>;
+  /** How many members a group has: reads as many rows as a list of them, and has only numbers sent. */
+  countMembers(group: Group): Promise<number>;
   /** Which of these ids are members of the group, read by key. */
   membersAmong(group: Group, ids: readonly MemberId[]): Promise<Set<MemberId>>;
 

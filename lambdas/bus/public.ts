@@ -18,6 +18,7 @@ export type {
   HttpRoute,
   RemoteSocket,
   RoomKind,
+  RoomPresence,
   Schema,
   Settings,
 } from './application.ts';

@@ -17,6 +17,7 @@ import { askForBackend } from './ask-for-backend.ts';
 import { openSockets, type Target } from './audience.ts';
 import { CallEffects } from './call-effects.ts';
 import { appContext, type Bus } from './context.ts';
+import { countSockets, roomPresence } from './counting.ts';
 import { BusError, invalidPayload } from './errors.ts';
 import { Grants } from './grants.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -65,6 +66,12 @@ export class Publisher {
         return this.#call(request);
       case 'fetchSockets':
         return done((await openSockets(this.#bus, this.#known(request))).map(fetched));
+      case 'countSockets':
+        return done({ count: await countSockets(this.#bus, this.#known(request)) });
+      case 'presence': {
+        const { namespace, room } = this.#known(request);
+        return done(await roomPresence(this.#bus, namespace, room));
+      }
       case 'socketsJoin':
         return done(await this.#eachSocket(request, (session) => session.join(request.join)));
       case 'socketsLeave':

@@ -9,9 +9,11 @@ import type {
   AnySocket,
   Application,
   RemoteSocket,
+  RoomPresence,
 } from './application.ts';
-import { audience, openSockets } from './audience.ts';
+import { openSockets } from './audience.ts';
 import { appContext, type Bus } from './context.ts';
+import { countSockets, roomPresence } from './counting.ts';
 import { deliver } from './delivery.ts';
 import { BusError, invalidPayload } from './errors.ts';
 import { MAX_CONNECTION_MS } from './heartbeat.ts';
@@ -19,7 +21,7 @@ import { markDone } from './message.ts';
 import { checkRoomName, looksLikeSocketId } from './names.ts';
 import { eventFrames } from './packets.ts';
 import { checkServerEvent } from './payloads.ts';
-import type { Json, SocketRecord, SocketRef } from './ports.ts';
+import type { Json, Millis, SocketRecord, SocketRef, Store, Who } from './ports.ts';
 import { isDone, publish, publishToSocket } from './publication.ts';
 import { reapLater } from './reaping.ts';
 import type { Found } from './union-reader.ts';
@@ -33,7 +35,25 @@ const PREREQUISITE_STEP_MS = 25;
 
 /** How a session ends a socket; given by the lifecycle, which knows the write order. */
 export interface SocketEnder {
+  readonly presences: RoomPresences;
   disconnectSocket(socket: SocketRef, close: boolean): Promise<void>;
+}
+
+/** How a session joins and leaves rooms: with who is in them, where their kind keeps that. */
+export interface RoomPresences {
+  /** Whom the socket counts as in those of the rooms whose kind keeps it. */
+  whos(session: SocketSession, rooms: readonly string[], socket?: AnySocket): Readonly<Record<string, Who>>;
+  join(
+    socket: SocketRef,
+    rooms: readonly string[],
+    at: Millis,
+    whos: Readonly<Record<string, Who>>,
+  ): ReturnType<Store['join']>;
+  leave(
+    socket: SocketRef,
+    rooms: readonly string[],
+    whos: Readonly<Record<string, Who>>,
+  ): ReturnType<Store['leave']>;
 }
 
 /**
@@ -118,25 +138,38 @@ export class SocketSession {
       this.bus.log.debug('an event did not reach its socket', { socketId: this.#record.id, outcome });
   }
 
-  async join(rooms: readonly string[]): Promise<void> {
+  /** @param socket what its application has of it now, where an application joins it */
+  async join(rooms: readonly string[], socket?: AnySocket): Promise<void> {
     const fresh = [...new Set(rooms)].filter((room) => !Object.hasOwn(this.#record.rooms, room));
     if (fresh.length === 0) return;
     const { clock, store } = this.bus;
     const at = clock.now();
     // Before the join, so that a room with members is never missing from the directory.
     for (const room of fresh) await store.noteRoom(this.#record.namespace, room, this.#record.id, at);
-    const outcome = await store.join(this.ref, fresh, at);
+    const { presences } = this.#ender;
+    const whos = presences.whos(this, fresh, socket);
+    const outcome = await presences.join(this.ref, fresh, at, whos);
+    // Another invocation has joined it as somebody else: it stays who it is.
+    if (outcome === 'changed' && (await this.refresh())) return this.join(rooms, socket);
     if (outcome === 'full')
       throw new BusError('rate_limited', 'the socket is in too many rooms', { retryable: false });
-    if (outcome === 'closed') throw new BusError('not_found', 'the socket is closed');
+    if (outcome !== 'joined') throw new BusError('not_found', 'the socket is closed');
     const joined = Object.fromEntries(fresh.map((room) => [room, at]));
-    this.#record = { ...this.#record, rooms: { ...this.#record.rooms, ...joined } };
+    this.#record = {
+      ...this.#record,
+      rooms: { ...this.#record.rooms, ...joined },
+      presences: { ...this.#record.presences, ...whos },
+    };
   }
 
   async leave(rooms: readonly string[]): Promise<void> {
     const left = [...new Set(rooms)].filter((room) => Object.hasOwn(this.#record.rooms, room));
     if (left.length === 0) return;
-    await this.bus.store.leave(this.ref, left);
+    const whos = Object.fromEntries(
+      Object.entries(this.#record.presences ?? {}).filter(([room]) => left.includes(room)),
+    );
+    const outcome = await this.#ender.presences.leave(this.ref, left, whos);
+    if (outcome === 'changed' && (await this.refresh())) return this.leave(rooms);
     const stayed = Object.entries(this.#record.rooms).filter(([room]) => !left.includes(room));
     this.#record = { ...this.#record, rooms: Object.fromEntries(stayed) };
   }
@@ -231,7 +264,7 @@ export class ApplicationSocket implements AnySocket {
     return this.#session.enqueue(async () => {
       const rooms = list(room);
       for (const name of rooms) await this.#checkJoin(name);
-      await this.#session.join(rooms);
+      await this.#session.join(rooms, this);
     });
   }
 
@@ -429,7 +462,12 @@ export class NamespaceBroadcast implements AnyNamespace {
 
   async countSockets(): Promise<number> {
     const { rooms, except } = this.#state;
-    return (await audience(this.#effects.bus, { namespace: this.name, rooms, except })).length;
+    return countSockets(this.#effects.bus, { namespace: this.name, rooms, except });
+  }
+
+  async presence(room: string): Promise<RoomPresence> {
+    addressableRoom(this.#effects.bus, this.#application, room);
+    return roomPresence(this.#effects.bus, this.name, room);
   }
 
   async activeRooms(

@@ -6,7 +6,7 @@ import { deliver } from './delivery.ts';
 import { dueSlots, MINUTE_MS, minuteOf, silenceLimitMs, slotOf } from './heartbeat.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { Pacer } from './pacing.ts';
-import type { Connection, Due, SweepCursor } from './ports.ts';
+import type { Connection, Due, PresenceDue, SweepCursor } from './ports.ts';
 import { type Found, readAll } from './union-reader.ts';
 
 const CONCURRENCY = 32;
@@ -110,6 +110,11 @@ export class Sweeper {
   async #settle(due: Due): Promise<void> {
     const { clock, log, store } = this.#bus;
     try {
+      if (due.kind === 'presence') {
+        if (await this.#lifecycle.presences.settle(due)) await store.removeDue(due);
+        else await store.postponeDue(due, clock.now() + MINUTE_MS);
+        return;
+      }
       if (await this.#applies(due)) {
         log.info('closing a connection', { connectionId: due.connectionId, because: due.kind });
         await this.#lifecycle.close(due.connectionId);
@@ -126,7 +131,7 @@ export class Sweeper {
     await store.removeDue(due);
   }
 
-  async #applies(due: Due): Promise<boolean> {
+  async #applies(due: Exclude<Due, PresenceDue>): Promise<boolean> {
     const { store } = this.#bus;
     const connection = await store.connection(due.connectionId);
     if (connection === undefined) return false;

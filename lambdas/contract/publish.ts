@@ -124,6 +124,14 @@ const disconnectSocketsRequestSchema = z.strictObject({
   close: z._default(z.boolean(), false),
 });
 const fetchSocketsRequestSchema = z.strictObject({ op: z.literal('fetchSockets'), ...sockets });
+const countSocketsRequestSchema = z.strictObject({ op: z.literal('countSockets'), ...sockets });
+/** Who is in a room whose kind keeps it. */
+const presenceRequestSchema = z.strictObject({
+  op: z.literal('presence'),
+  ...request,
+  namespace: z._default(namespaceName(), '/'),
+  room: roomName(),
+});
 
 const identity = () =>
   z.union(
@@ -146,6 +154,8 @@ export const publishRequestSchema = z.discriminatedUnion('op', [
   socketsLeaveRequestSchema,
   disconnectSocketsRequestSchema,
   fetchSocketsRequestSchema,
+  countSocketsRequestSchema,
+  presenceRequestSchema,
   grantRequestSchema,
   revokeRequestSchema,
 ]);
@@ -159,6 +169,14 @@ export const fetchedSocketSchema = z.object({
   data: z.record(z.string(), z.json()),
   identities: z.record(z.string(), z.json()),
 });
+/** The result of `countSockets`. */
+export const socketTotalSchema = z.object({ count: z.number() });
+/** The result of `presence`: how many there are, and at most 1,000 of them with the ids of their sockets. */
+export const roomPresenceSchema = z.object({
+  count: z.number(),
+  members: z.array(z.object({ who: z.union([z.string(), z.number()]), sockets: z.array(z.string()) })),
+});
+export type RoomPresence = z.output<typeof roomPresenceSchema>;
 export type FetchedSocket = z.output<typeof fetchedSocketSchema>;
 
 export type PublishRequest = z.output<typeof publishRequestSchema>;

@@ -1,5 +1,5 @@
 import type { RangeReport } from '../bus/range-delivery.ts';
-import type { Deadline } from '../wiring/deadline.ts';
+import { beforeDeadline, type Deadline } from '../wiring/deadline.ts';
 import type { Server } from '../wiring/server.ts';
 import { deliverEventSchema } from '../wiring/work.ts';
 
@@ -12,6 +12,7 @@ export function deliverHandler(server: Server) {
     const work = deliverEventSchema.parse(event);
     if (work.kind === 'reap') {
       await server.lifecycle.reap(work.gone);
+      await beforeDeadline(server.lifecycle.presences.linger(), context);
       return undefined;
     }
     server.log.forRequest({ messageId: work.id });

@@ -14,6 +14,8 @@ export function messageHandler(server: Server) {
     server.log.forRequest({ requestId, connectionId });
     const done = await beforeDeadline(server.messages.handle(connectionId, parsed.data.body), context);
     if (!done) server.log.error('a frame took longer than the function may run', { connectionId });
+    // What is cut off here is left to the sweep.
+    await beforeDeadline(server.lifecycle.presences.linger(), context);
     return { statusCode: 200 };
   };
 }

@@ -32,6 +32,14 @@ describe('a row is read as what it was made of', () => {
     { kind: 'recycle', at: 2, connectionId: 'c' },
     { kind: 'pending', at: 3, connectionId: 'c', socket: { namespace: '/', id: 'A'.repeat(20) } },
     { kind: 'expiry', at: 4, connectionId: 'c', socket: { namespace: '/x', id: 'B'.repeat(20) } },
+    {
+      kind: 'presence',
+      at: 5,
+      connectionId: 'c',
+      socket: { namespace: '/x', id: 'B'.repeat(20) },
+      room: 'r',
+      who: 7,
+    },
   ])('for what is due: $kind', (due) => {
     expect(readDue(dueRow(due))).toStrictEqual(due);
   });

@@ -535,6 +535,88 @@ export function storeCases(make: (options: StoreFactoryOptions) => Promise<Store
     });
   });
 
+  describe('who is in a room', () => {
+    const anaAt = (at: number) => ({ room: ROOM, who: 'ana', at: clock.now() + at });
+    const key = { namespace: NAMESPACE, room: ROOM, who: 'ana' };
+
+    test('changes with the memberships, or not at all', async () => {
+      const { socket } = await newSocket();
+      const { socket: other } = await newSocket();
+      expect(await store.join(socket, [ROOM], 5, [anaAt(0)])).toBe('joined');
+      expect(await store.join(other, [ROOM], 5, [anaAt(0)])).toBe('joined');
+      expect((await store.socket(socket))?.presences).toEqual({ [ROOM]: 'ana' });
+      expect(new Set((await store.presence.get(key))?.sockets)).toEqual(new Set([socket.id, other.id]));
+      expect(await store.join(socket, [ROOM], 6, [{ ...anaAt(0), who: 7 }])).toBe('changed');
+      expect(await store.leave(socket, [ROOM], [{ ...anaAt(0), who: 7 }])).toBe('changed');
+      expect(await store.presence.get({ ...key, who: 7 })).toBeUndefined();
+      expect(await memberIds(roomGroup(ROOM))).toHaveLength(2);
+      expect(await store.leave(socket, [ROOM], [anaAt(9)])).toBe('left');
+      expect((await store.socket(socket))?.presences).toBeUndefined();
+      expect(await store.presence.get(key)).toEqual({
+        who: 'ana',
+        sockets: [other.id],
+        leftAt: clock.now() + 9,
+        told: false,
+      });
+      await store.closeSocket(other, clock.now(), false);
+      for (let times = 0; times < 2; times += 1) await store.presence.end(other, [anaAt(11 + times)]);
+      expect(await store.presence.get(key)).toEqual({
+        who: 'ana',
+        sockets: [],
+        leftAt: clock.now() + 11,
+        told: false,
+      });
+    });
+
+    test('is told by one at a time', async () => {
+      const { socket } = await newSocket();
+      await store.join(socket, [ROOM], 5, [anaAt(0)]);
+      const [one, two] = [Uint8Array.of(1), Uint8Array.of(2)];
+      const claim = { now: 10, until: 20 };
+      expect(await store.presence.claimLeft(key, { ...claim, teller: one, leftBy: 99 })).toBe(false);
+      expect(await store.presence.claimCame(key, { ...claim, teller: one })).toBe(true);
+      expect(await store.presence.claimCame(key, { ...claim, teller: one })).toBe(true);
+      expect(await store.presence.claimCame(key, { ...claim, teller: two })).toBe(false);
+      expect(await store.presence.claimCame(key, { teller: two, now: 20, until: 30 })).toBe(true);
+      await store.presence.release(key, one, true);
+      expect((await store.presence.get(key))?.told).toBe(false);
+      await store.presence.release(key, two, true);
+      expect((await store.presence.get(key))?.told).toBe(true);
+      expect(await store.presence.remove(key, undefined)).toBe(false);
+      await store.leave(socket, [ROOM], [anaAt(40)]);
+      expect(
+        await store.presence.claimLeft(key, { teller: one, now: 41, until: 50, leftBy: clock.now() + 39 }),
+      ).toBe(false);
+      expect(
+        await store.presence.claimLeft(key, { teller: one, now: 43, until: 50, leftBy: clock.now() + 40 }),
+      ).toBe(true);
+      expect(await store.presence.remove(key, two)).toBe(false);
+      expect(await store.presence.remove(key, one)).toBe(true);
+      expect(await store.presence.get(key)).toBeUndefined();
+    });
+
+    test.each([ROOM, HOT_ROOM])('is listed up to a limit and counted beyond it: %s', async (room) => {
+      const { socket } = await newSocket();
+      const whos = Array.from({ length: 25 }, (_, who) => ({ room, who, at: clock.now() }));
+      for (const each of whos) {
+        const { socket: other } = await newSocket();
+        await store.join(other, [room], clock.now(), [each]);
+      }
+      await store.join(socket, [room], clock.now(), [{ ...whos[0]!, who: 'gone' }]);
+      await store.leave(socket, [room], [{ ...whos[0]!, who: 'gone', at: clock.now() }]);
+      const list = (limit: number, leftAfter: number) =>
+        store.presence.list(NAMESPACE, room, { limit, leftAfter });
+      const some = await list(10, clock.now());
+      expect([some.count, some.members.length]).toEqual([25, 10]);
+      expect((await list(100, clock.now())).members).toHaveLength(25);
+      expect((await list(100, clock.now() - 1)).count).toBe(26);
+      expect(await store.countMembers(roomGroup(room))).toBe(25);
+      clock.advance(3 * HOUR);
+      expect(await list(10, 0)).toEqual({ count: 0, members: [] });
+      expect(await store.countMembers(roomGroup(room))).toBe(0);
+    });
+  });
+
   describe('members of a group', () => {
     const fill = async (room: string, count: number) => {
       const made = await Promise.all(Array.from({ length: count }, () => newSocket()));

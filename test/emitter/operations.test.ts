@@ -48,6 +48,28 @@ describe('what is asked of the deployment', () => {
   });
 });
 
+describe('how many, and who', () => {
+  test('is asked of the rooms that were chosen, and comes back as it is', async () => {
+    const counting = answering({ count: 3 });
+    expect(await counting.io.of('/n').in('a').except('b').countSockets()).toBe(3);
+    expect(counting.transport.sent).toEqual([{ op: 'countSockets', ...target }]);
+    const room = { count: 1, members: [{ who: 7, sockets: ['x'] }] };
+    const { transport, io } = answering(room);
+    expect(await io.of('/n').in('a').presence()).toEqual(room);
+    expect(transport.sent).toEqual([{ op: 'presence', namespace: '/n', room: 'a' }]);
+  });
+
+  test.each<(io: Emitter) => Emitter>([
+    (io) => io,
+    (io) => io.in(['a', 'b']),
+    (io) => io.in('a').except('b'),
+  ])('is refused at once where it is not of one room', (chosen) => {
+    const { transport, io } = answering({});
+    expect(() => chosen(io).presence()).toThrow(PayloadError);
+    expect(transport.sent).toEqual([]);
+  });
+});
+
 describe('what comes back', () => {
   test('is how many sockets there were', async () => {
     const { io } = answering({ revoked: true, sockets: 3 });

@@ -107,6 +107,7 @@ function attribute(value: unknown): AttributeValue {
   if (typeof value === 'boolean') return { BOOL: value };
   if (value === null) return { NULL: true };
   if (value instanceof Uint8Array) return { B: Buffer.from(value).toString('base64') };
+  if (value instanceof Set) return { SS: [...value] };
   if (Array.isArray(value)) return { L: value.map(attribute) };
   return { M: marshalled(value as object) };
 }
@@ -120,6 +121,7 @@ function native(value: AttributeValue): unknown {
   if (type === 'N') return Number(content);
   if (type === 'B') return new Uint8Array(Buffer.from(String(content), 'base64'));
   if (type === 'NULL') return null;
+  if (type === 'SS') return new Set(content as string[]);
   if (type === 'L') return (content as AttributeValue[]).map(native);
   if (type === 'M') return unmarshalled(content as Row);
   return content;

@@ -1,0 +1,26 @@
+/** Whom a socket counts as in a room. */
+import type { AnySocket, PresenceKind } from './application.ts';
+import type { Who } from './ports.ts';
+
+const MAX_BYTES = 256;
+
+/**
+ * What the room's kind says, else the id of the application's identity, else the socket itself.
+ * @throws TypeError where the kind says nothing that can be a key: neither a safe integer nor 1 to 256 bytes of text
+ */
+export function whoOf(kind: PresenceKind, socket: AnySocket): Who {
+  const who: unknown = kind.who === undefined ? (idOf(socket.identity) ?? socket.id) : kind.who(socket);
+  if (isWho(who)) return who;
+  throw new TypeError(`who is in a room is a text of at most ${MAX_BYTES} bytes or a safe integer`);
+}
+
+function idOf(identity: unknown): Who | undefined {
+  const id = typeof identity === 'object' && identity !== null && 'id' in identity ? identity.id : undefined;
+  return isWho(id) ? id : undefined;
+}
+
+function isWho(value: unknown): value is Who {
+  if (typeof value === 'number') return Number.isSafeInteger(value);
+  if (typeof value !== 'string' || value === '' || !value.isWellFormed()) return false;
+  return Buffer.byteLength(value) <= MAX_BYTES;
+}
