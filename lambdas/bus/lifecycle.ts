@@ -268,6 +268,11 @@ export class Lifecycle implements SocketEnder {
     await session.finish();
   }
 
+  /** A recovered socket counts as present again, should it not yet; repeating it is harmless. */
+  async returned(socket: SocketRecord): Promise<void> {
+    await this.presences.returned(new SocketSession(this.#bus, socket, this));
+  }
+
   /** DISCONNECT from the client, or the end of one socket among several of a connection: it does not come back to it. */
   async leaveNamespace(socket: SocketRef): Promise<void> {
     const at = this.#bus.clock.now();

@@ -148,7 +148,10 @@ export class Sweeper {
         return Object.keys(connection.namespaces).length === 0 || !(await this.#isPinged(connection));
       case 'pending': {
         const socket = await store.socket(due.socket);
-        return socket?.state === 'pending' && socket.connectionId === due.connectionId;
+        if (socket?.connectionId !== due.connectionId) return false;
+        // Whoever let a recovered socket in may have been cut off before it counted as present again.
+        if (socket.state === 'open' && socket.recovered === true) await this.#lifecycle.returned(socket);
+        return socket.state === 'pending';
       }
       case 'expiry': {
         const socket = await store.socket(due.socket);
