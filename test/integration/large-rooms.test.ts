@@ -88,13 +88,14 @@ async function connectionsOf(TableName: string): Promise<string[]> {
 }
 
 let last = 0;
-async function publish(room = ROOM): Promise<{ id: number; result: unknown }> {
+async function publish(room = ROOM, more: object = {}): Promise<{ id: number; result: unknown }> {
   last += 1;
   const invocation = await bus.stack.invoke('publish', {
     op: 'emit',
     rooms: [room],
     event: 'notification',
     args: [{ message: String(last) }],
+    ...more,
   });
   return { id: last, result: (invocation as { value?: unknown }).value };
 }
@@ -102,23 +103,38 @@ async function publish(room = ROOM): Promise<{ id: number; result: unknown }> {
 const total = (id: number) => heard.reduce((sum, counts) => sum + (counts.get(id) ?? 0), 0);
 
 describe('a room of three', () => {
-  test('costs who publishes to it one query and three posts, and nobody else anything', async () => {
-    const { id, result } = await publish(SMALL_ROOM);
-    expect(result).toMatchObject({ audience: 3, posted: 3, gone: 0, failed: 0, ranges: 0 });
-    await expect.poll(() => total(id)).toBe(3);
-    await bus.stack.settled();
-    used.length = 0;
-    await publish(SMALL_ROOM);
-    await bus.stack.settled();
-    const { role } =
-      [...bus.stack.deployment.functions.values()].find(({ name }) => name === 'publish') ?? {};
-    expect(used.filter(({ principalArn }) => principalArn === role).map(({ action }) => action)).toEqual([
-      'dynamodb:Query',
-      ...Array.from({ length: 3 }, () => 'execute-api:ManageConnections'),
-    ]);
-    // Nor does the publish ask anybody for anything.
-    expect(used.filter(({ principalArn }) => principalArn !== role)).toEqual([]);
-  });
+  const POSTS = Array.from({ length: 3 }, () => 'execute-api:ManageConnections');
+
+  test.each([
+    ['and nobody else anything', {}, ['PutItem', 'Query', 'UpdateItem']],
+    [
+      'and two writes more where it is to be published once',
+      { id: 'once' },
+      ['UpdateItem', 'PutItem', 'Query', 'UpdateItem', 'UpdateItem'],
+    ],
+  ])(
+    'costs who publishes to it a log entry, one query, three posts and a note, %s',
+    async (_what, more, calls) => {
+      const { id, result } = await publish(SMALL_ROOM);
+      expect(result).toMatchObject({ audience: 3, posted: 3, gone: 0, failed: 0, ranges: 0 });
+      await expect.poll(() => total(id)).toBe(3);
+      await bus.stack.settled();
+      used.length = 0;
+      await publish(SMALL_ROOM, more);
+      await bus.stack.settled();
+      const { role } =
+        [...bus.stack.deployment.functions.values()].find(({ name }) => name === 'publish') ?? {};
+      const actions = used.filter(({ principalArn }) => principalArn === role).map(({ action }) => action);
+      const read = calls.indexOf('Query') + 1;
+      expect(actions).toEqual([
+        ...calls.slice(0, read).map((call) => `dynamodb:${call}`),
+        ...POSTS,
+        ...calls.slice(read).map((call) => `dynamodb:${call}`),
+      ]);
+      // Nor does the publish ask anybody for anything.
+      expect(used.filter(({ principalArn }) => principalArn !== role)).toEqual([]);
+    },
+  );
 });
 
 describe('a room of ten thousand', () => {

@@ -1,6 +1,7 @@
 /** The deployed stack and stock clients, for integration tests. */
 import { SignJWT } from 'jose';
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
+import { parseOffset } from '../../lambdas/contract/offsets.ts';
 import { type LocalStack, type StackOptions, startStack } from '../../local/stack.ts';
 import { assembly } from './assembly.ts';
 
@@ -80,9 +81,13 @@ export function heard<T = Record<string, unknown>>(socket: Socket, event: string
   });
 }
 
-/** Everything a socket hears from now on, by event. */
+/** Everything a socket hears from now on, by event, without the offset that recovery adds as last argument. */
 export function recorded(socket: Socket): { readonly event: string; readonly args: unknown[] }[] {
   const all: { readonly event: string; readonly args: unknown[] }[] = [];
-  socket.onAny((event: string, ...args: unknown[]) => all.push({ event, args }));
+  socket.onAny((event: string, ...args: unknown[]) => all.push({ event, args: withoutOffset(args) }));
   return all;
+}
+
+function withoutOffset(args: readonly unknown[]): unknown[] {
+  return parseOffset(args.at(-1)) === undefined ? [...args] : args.slice(0, -1);
 }
