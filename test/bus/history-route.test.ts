@@ -176,6 +176,7 @@ describe('what canJoin is shown', () => {
 
   const acts: [string, (socket: AnySocket) => unknown][] = [
     ['emit', (socket) => socket.emit('said', 1)],
+    ['ask', (socket) => socket.timeout(1).emitWithAck('said', 1)],
     ['emit to a room', (socket) => socket.to('of:ana').emit('said', 1)],
     ['emit to others', (socket) => socket.broadcast.emit('said', 1)],
     ['emit to everybody', (socket) => socket.nsp.emit('said', 1)],
