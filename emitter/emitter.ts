@@ -1,5 +1,6 @@
 import { Encoder, PacketType } from 'socket.io-parser';
 import * as z from 'zod/mini';
+import { historySchema } from '../lambdas/contract/history.ts';
 import { firstIssue } from '../lambdas/contract/issues.ts';
 import {
   type EmitResult,
@@ -13,6 +14,7 @@ import {
   socketTotalSchema,
 } from '../lambdas/contract/publish.ts';
 import { AckTimeoutError, EmitterOptionsError, PayloadError, PublishError } from './errors.ts';
+import { decodedHistory, type History, type HistoryEvent, type HistoryOptions } from './history.ts';
 import { httpTransport } from './http-transport.ts';
 import { Publication } from './publication.ts';
 import { RemoteSocket, type SocketCount } from './remote-socket.ts';
@@ -207,6 +209,20 @@ export class Emitter<
       throw new PayloadError('rooms: presence is of one room, without exceptions', 'rooms');
     const request = checked({ op: 'presence', namespace, room });
     return this.#connection.publish(request, (answer) => resultAs(roomPresenceSchema, answer));
+  }
+
+  /**
+   * What was published to the chosen room within 2 h 15 min, oldest first: the last events, or those after an offset. An
+   * answer has about 1 MB at most. Volatile and unlogged events are not kept, nor is what goes to a whole namespace a room's.
+   * @throws PayloadError at once where not one room is chosen, or an option is wrong
+   */
+  history(options: HistoryOptions = {}): Promise<History<HistoryEvent<Events>>> {
+    const { namespace, rooms, except } = this.#target;
+    const [room = '', ...others] = rooms;
+    if (rooms.length === 0 || others.length > 0 || except.length > 0)
+      throw new PayloadError('rooms: a history is that of one room, without exceptions', 'rooms');
+    const request = checked({ op: 'history', namespace, room, ...options });
+    return this.#connection.publish(request, (answer) => decodedHistory(resultAs(historySchema, answer)));
   }
 
   /**

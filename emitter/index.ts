@@ -2,6 +2,7 @@
 export type { EmitResult, RoomPresence } from '../lambdas/contract/publish.ts';
 export { type AnyEvents, Emitter, type EmitterOptions, type EventMap } from './emitter.ts';
 export { AckTimeoutError, EmitterOptionsError, PayloadError, PublishError } from './errors.ts';
+export type { History, HistoryEvent, HistoryOptions } from './history.ts';
 export { type HttpTransportOptions, httpTransport } from './http-transport.ts';
 export {
   type Actor,

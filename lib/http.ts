@@ -21,6 +21,9 @@ const SHARE_OF_QUOTA: ThrottleSettings = { rateLimit: 1_000, burstLimit: 500 };
 /** Where a backend publishes. */
 export const PUBLISH_PATH = '/publish';
 
+/** Where the history of a room is read; the name of a variable is decoded, which a path need not be. */
+const HISTORY_PATH = '/rooms/{room}/history';
+
 export interface HttpProps {
   /** Days to keep the access log. @default 30 */
   readonly logRetention?: RetentionDays;
@@ -84,12 +87,14 @@ export class Http extends Construct {
     for (const path of [wsPath, `${wsPath}/{proxy+}`]) {
       this.openRoutes.push(...this.api.addRoutes({ path, methods: [HttpMethod.ANY], integration: poll }));
     }
-    // The applications' own routes check their own callers: a browser signs nothing.
+    // The applications' own routes check their own callers, and so does the history of their rooms: a browser signs nothing.
+    const http = new HttpLambdaIntegration('Http', handlers.http);
     this.openRoutes.push(
+      ...this.api.addRoutes({ path: HISTORY_PATH, methods: [HttpMethod.GET], integration: http }),
       new HttpRoute(this, 'Rest', {
         httpApi: this.api,
         routeKey: HttpRouteKey.DEFAULT,
-        integration: new HttpLambdaIntegration('Http', handlers.http),
+        integration: http,
       }),
     );
   }

@@ -64,11 +64,11 @@ export class DynamoEventLog implements EventLog {
 
   async read(
     group: LoggedGroup,
-    { from, limit, descending }: Parameters<EventLog['read']>[1],
+    { from, limit, descending, after: place }: Parameters<EventLog['read']>[1],
   ): Promise<LogEntry[]> {
     const p = logPartition(group);
     const rows: Row[] = [];
-    for (let after: Uint8Array | undefined; ; ) {
+    for (let after = place === undefined ? undefined : logKey(group, place.position, place.id).s; ; ) {
       const page = await this.#calls.query({
         KeyConditionExpression: 'p = :p AND s >= :from',
         ExpressionAttributeValues: { ':p': p, ':from': logPosition(from) },

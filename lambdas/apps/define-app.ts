@@ -13,10 +13,12 @@ import type {
   BusError,
   ClientEvent,
   Handshake,
+  HistoryOptions,
   HttpAnswer,
   HttpRequest,
   HttpRoute,
   Json,
+  RoomHistory,
   RoomKind,
   RoomPresence,
   Schema,
@@ -94,6 +96,8 @@ export interface Namespace<Events extends EventSchemas, Identity> extends Broadc
     limit: number,
     matches: (room: string) => boolean,
   ): Promise<{ readonly rooms: string[]; readonly truncated: boolean }>;
+  /** What was published to a room of the application within 2 h 15 min: the last events, or those after an offset. */
+  history(room: string, options?: HistoryOptions): Promise<RoomHistory>;
 }
 
 /** A client, in Socket.IO's own vocabulary. */

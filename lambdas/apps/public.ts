@@ -5,8 +5,11 @@ export {
   type AppContext,
   type AuthOutcome,
   BusError,
+  type HistoryEvent,
+  type HistoryOptions,
   type HttpAnswer,
   type Json,
+  type RoomHistory,
   type RoomPresence,
   type Settings,
 } from '../bus/public.ts';

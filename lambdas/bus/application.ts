@@ -58,6 +58,10 @@ export interface RoomKind<Socket = AnySocket, Io = AnyNamespace> {
   readonly canJoin?: (socket: Socket, rest: string, context: AppContext) => boolean | Promise<boolean>;
   /** Many sockets join at once: membership is spread over 16 partitions instead of one (design D6). */
   readonly hot?: boolean;
+  /** Whoever may join may also read what was published there, by `GET /rooms/{room}/history`. @default false */
+  readonly history?: boolean;
+  /** Who joins is sent the room's last event, or the last one of this name, if that was for it. @default false */
+  readonly lastOnJoin?: boolean | string;
   /** Keeps who is in the room. @default nobody is counted, and joins and leaves cost less */
   readonly presence?: PresenceKind<Socket, Io>;
 }
@@ -181,6 +185,28 @@ export interface RemoteSocket {
   readonly identity: Json | undefined;
 }
 
+export interface HistoryOptions {
+  /** An event's offset, which clients have as its last argument: only what came after it. @default the last events */
+  readonly since?: string;
+  /** 1 to 1,000. @default 100 */
+  readonly limit?: number;
+}
+
+export interface HistoryEvent {
+  readonly offset: string;
+  readonly event: string;
+  /** Without the offset. */
+  readonly args: readonly unknown[];
+  readonly at: Millis;
+}
+
+export interface RoomHistory {
+  /** Oldest first. */
+  readonly events: readonly HistoryEvent[];
+  /** There are later ones, or without `since` earlier ones. */
+  readonly more: boolean;
+}
+
 export interface AnyNamespace extends AnyBroadcast {
   readonly name: string;
   /** Every open socket of the namespace, or of the rooms chosen before. */
@@ -194,6 +220,12 @@ export interface AnyNamespace extends AnyBroadcast {
     limit: number,
     matches: (room: string) => boolean,
   ): Promise<{ readonly rooms: string[]; readonly truncated: boolean }>;
+  /**
+   * What was published to a room of the application within 2 h 15 min, about 1 MB at most: neither volatile nor unlogged
+   * events, nor those to the whole namespace.
+   * @throws BusError `forbidden` for another application's room, `invalid_payload` where the namespace keeps no log
+   */
+  history(room: string, options?: HistoryOptions): Promise<RoomHistory>;
 }
 
 /** A socket with its types erased; applications see `AppSocket`. */

@@ -4,8 +4,9 @@ import type { Application, HttpAnswer, HttpRoute } from './application.ts';
 import { CallEffects } from './call-effects.ts';
 import { appContext, type Bus } from './context.ts';
 import { asBusError, BusError, type ErrorCode, invalidPayload } from './errors.ts';
-import { keptHandshake, originAllowed } from './handshake.ts';
-import type { Json } from './ports.ts';
+import { originAllowed } from './handshake.ts';
+import { readRoom, roomOf } from './history-route.ts';
+import { authenticated } from './http-identity.ts';
 import { NamespaceBroadcast } from './socket-session.ts';
 
 const STATUS: Readonly<Record<ErrorCode, number>> = {
@@ -25,6 +26,8 @@ const PREFLIGHT_SECONDS = '600';
 export interface RoutedRequest {
   readonly method: string;
   readonly path: string;
+  /** Variables of the API's route, decoded. */
+  readonly parameters?: Readonly<Record<string, string>>;
   /** Lower-cased names. */
   readonly headers: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, string>>;
@@ -39,8 +42,8 @@ export interface RoutedResponse {
 }
 
 interface Found {
-  readonly application: Application;
-  readonly route: HttpRoute;
+  readonly method: string;
+  answer(): Promise<HttpAnswer>;
 }
 
 export class HttpRouter {
@@ -53,22 +56,30 @@ export class HttpRouter {
   /** Answers always. Browsers of origins that are not allowed get no CORS headers, so no script reads the answer. */
   async handle(request: RoutedRequest): Promise<RoutedResponse> {
     const cors = corsHeaders(this.#bus, request.headers.origin);
-    const routes = this.#routes(request.path);
+    const routes = this.#routes(request);
     if (request.method === 'OPTIONS') return this.#preflight(routes, cors);
-    const found = routes.find(({ route }) => route.method === request.method);
+    const found = routes.find(({ method }) => method === request.method);
     if (found === undefined) return notFound(routes, cors);
     try {
-      const { status, body } = await this.#run(found, request);
+      const { status, body } = await found.answer();
       return json(status, body, cors);
     } catch (cause) {
       return this.#failure(request, cause, cors);
     }
   }
 
-  #routes(path: string): Found[] {
-    return this.#bus.registry.applications.flatMap((application) =>
-      application.http.flatMap((route) => (route.path === path ? [{ application, route }] : [])),
+  /** An application's own route goes before that of the rooms. */
+  #routes(request: RoutedRequest): Found[] {
+    const own = this.#bus.registry.applications.flatMap((application) =>
+      application.http.flatMap((route) =>
+        route.path === request.path
+          ? [{ method: route.method, answer: () => this.#run(application, route, request) }]
+          : [],
+      ),
     );
+    const room = roomOf(request);
+    if (room === undefined) return own;
+    return [...own, { method: 'GET', answer: () => readRoom(this.#bus, room, request) }];
   }
 
   #preflight(routes: readonly Found[], cors: Readonly<Record<string, string>>): RoutedResponse {
@@ -77,10 +88,12 @@ export class HttpRouter {
     return { statusCode: 204, headers: { ...cors, ...allowed }, body: '' };
   }
 
-  async #run({ application, route }: Found, request: RoutedRequest): Promise<HttpAnswer> {
+  async #run(application: Application, route: HttpRoute, request: RoutedRequest): Promise<HttpAnswer> {
     const effects = new CallEffects(this.#bus);
     const io = new NamespaceBroadcast(effects, application, { rooms: [], except: [], volatile: false });
-    const identity = await this.#identity(application, request);
+    // What it does not accept proves nothing.
+    const { outcome } = await authenticated(this.#bus, application, request);
+    const identity = outcome.kind === 'accepted' ? outcome.identity : undefined;
     const { headers, query } = request;
     const answer = await route.handle(
       { headers, query, body: parsedBody(request), identity },
@@ -89,16 +102,6 @@ export class HttpRouter {
     );
     await effects.finish();
     return answer;
-  }
-
-  /** The application's own authentication, on the request's headers; what it does not accept proves nothing. */
-  async #identity(application: Application, request: RoutedRequest): Promise<Json | undefined> {
-    if (application.auth === undefined) return undefined;
-    const context = appContext(this.#bus, application);
-    const credential = await application.auth.credential?.(request.headers, context);
-    const handshake = keptHandshake({ ...request, at: this.#bus.clock.now() });
-    const outcome = await application.auth.authenticate({ handshake, auth: {}, credential }, context);
-    return outcome.kind === 'accepted' ? outcome.identity : undefined;
   }
 
   #failure(request: RoutedRequest, cause: unknown, cors: Readonly<Record<string, string>>): RoutedResponse {
@@ -152,7 +155,7 @@ function parsedBody({ body }: RoutedRequest): unknown {
 }
 
 function notFound(routes: readonly Found[], cors: Readonly<Record<string, string>>): RoutedResponse {
-  const known = routes.map(({ route }) => route.method).join(', ');
+  const known = routes.map(({ method }) => method).join(', ');
   const message = known === '' ? 'there is nothing here' : `only ${known} is answered here`;
   const { code } = new BusError('not_found', message);
   return json(404, { error: { code, message } }, cors);

@@ -361,10 +361,18 @@ export interface EventLog {
     entry: Pick<LogEntry, 'position' | 'id'>,
     at: Millis,
   ): Promise<void>;
-  /** Entries from a position on, in their order, at most `limit`; `descending`: the last ones, latest first. */
+  /**
+   * Entries from a position on, in their order, at most `limit`; `descending`: the last ones, latest first. `after`: only
+   * those that come after this place, which need not be an entry's.
+   */
   read(
     group: LoggedGroup,
-    query: { readonly from: Millis; readonly limit: number; readonly descending?: boolean },
+    query: {
+      readonly from: Millis;
+      readonly limit: number;
+      readonly descending?: boolean;
+      readonly after?: Pick<LogEntry, 'position' | 'id'>;
+    },
   ): Promise<LogEntry[]>;
 }
 

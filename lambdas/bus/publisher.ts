@@ -20,6 +20,7 @@ import { appContext, type Bus } from './context.ts';
 import { countSockets, roomPresence } from './counting.ts';
 import { BusError, invalidPayload } from './errors.ts';
 import { Grants } from './grants.ts';
+import { roomHistory } from './history.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { endSessions, markDone, type Publication } from './message.ts';
 import { once, publicationHash } from './once.ts';
@@ -72,6 +73,8 @@ export class Publisher {
         const { namespace, room } = this.#known(request);
         return done(await roomPresence(this.#bus, namespace, room));
       }
+      case 'history':
+        return done(await roomHistory(this.#bus, this.#known(request), request));
       case 'socketsJoin':
         return done(await this.#eachSocket(request, (session) => session.join(request.join)));
       case 'socketsLeave':

@@ -35,6 +35,7 @@ export class Registry {
       if (names.has(application.name))
         throw new ApplicationError(`two applications are named ${application.name}`);
       names.add(application.name);
+      refuseLogless(application);
       const neighbours = this.#byNamespace.get(application.namespace) ?? [];
       for (const neighbour of neighbours) refuseOverlap(application, neighbour);
       this.#byNamespace.set(application.namespace, [...neighbours, application]);
@@ -89,6 +90,21 @@ export class Registry {
   /** The union of the applications' allowed origins (design D12). */
   origins(settings: Settings): Set<string> {
     return new Set(this.applications.flatMap((application) => application.origins?.(settings) ?? []));
+  }
+}
+
+/** What reads the log of a room, where nothing is logged. */
+function refuseLogless({ name, namespace, recovery, rooms }: Application): void {
+  for (const [prefix, { history = false, lastOnJoin = false }] of Object.entries(rooms)) {
+    const needs = history ? 'history' : lastOnJoin === false ? undefined : 'lastOnJoin';
+    if (needs !== undefined && recovery === false)
+      throw new ApplicationError(
+        `${name} wants ${needs} of the rooms ${prefix}*, and with recovery off ${namespace} keeps no log`,
+      );
+    if (recovery !== false && typeof lastOnJoin === 'string' && recovery?.unlogged?.includes(lastOnJoin))
+      throw new ApplicationError(
+        `${name} sends the last ${lastOnJoin} to who joins the rooms ${prefix}*, and leaves it unlogged`,
+      );
   }
 }
 

@@ -1,5 +1,7 @@
 /** A socket while one invocation works with it: what applications call `socket`. */
 
+import { historyQuerySchema } from '../contract/history.ts';
+import { withAttachments } from '../protocol/socket-packet.ts';
 import { checkHandlerTimeout, everyAnswer, onlyAnswer, Question, unlessIgnored } from './acks.ts';
 import { activeRooms } from './active-rooms.ts';
 import type {
@@ -8,7 +10,9 @@ import type {
   AnySelf,
   AnySocket,
   Application,
+  HistoryOptions,
   RemoteSocket,
+  RoomHistory,
   RoomPresence,
 } from './application.ts';
 import { openSockets } from './audience.ts';
@@ -17,10 +21,12 @@ import { countSockets, roomPresence } from './counting.ts';
 import { deliver } from './delivery.ts';
 import { BusError, invalidPayload } from './errors.ts';
 import { MAX_CONNECTION_MS } from './heartbeat.ts';
+import { roomHistory } from './history.ts';
+import { postLastEvents } from './last-on-join.ts';
 import { markDone } from './message.ts';
 import { checkRoomName, looksLikeSocketId } from './names.ts';
 import { eventFrames } from './packets.ts';
-import { checkServerEvent } from './payloads.ts';
+import { checkServerEvent, parsePayload } from './payloads.ts';
 import type { Json, Millis, SocketRecord, SocketRef, Store, Who } from './ports.ts';
 import { isDone, publish, publishToSocket } from './publication.ts';
 import { reapLater } from './reaping.ts';
@@ -160,6 +166,13 @@ export class SocketSession {
       rooms: { ...this.#record.rooms, ...joined },
       presences: { ...this.#record.presences, ...whos },
     };
+    try {
+      await postLastEvents(this.bus, this.#record, fresh);
+    } catch (error) {
+      // Who joins again is told then; a member would not be.
+      await this.leave(fresh);
+      throw error;
+    }
   }
 
   async leave(rooms: readonly string[]): Promise<void> {
@@ -475,6 +488,21 @@ export class NamespaceBroadcast implements AnyNamespace {
     matches: (room: string) => boolean,
   ): Promise<{ readonly rooms: string[]; readonly truncated: boolean }> {
     return activeRooms(this.#effects.bus, this.name, limit, matches);
+  }
+
+  async history(room: string, options: HistoryOptions = {}): Promise<RoomHistory> {
+    const { bus } = this.#effects;
+    ownedRoom(bus, this.#application, room);
+    const query = parsePayload(historyQuerySchema, options);
+    const { events, more } = await roomHistory(bus, { namespace: this.name, room }, query);
+    const decoded = events.map(({ attachments = [], args, ...event }) => ({
+      ...event,
+      args: withAttachments(
+        args,
+        attachments.map((text) => Buffer.from(text, 'base64')),
+      ),
+    }));
+    return { events: decoded, more };
   }
 
   #with(change: Partial<BroadcastState>): NamespaceBroadcast {

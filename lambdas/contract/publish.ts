@@ -3,6 +3,7 @@
  * EventBridge, and what it gets back. One schema, shared by the function and by everything that calls it.
  */
 import * as z from 'zod/mini';
+import { historyQuery } from './history.ts';
 
 /** Largest encoded packet: API Gateway's message payload quota, 128 KB. Not adjustable (WebSocket quotas page). */
 export const MAX_PACKET_BYTES = 131_072;
@@ -133,6 +134,14 @@ const presenceRequestSchema = z.strictObject({
   room: roomName(),
 });
 
+const historyRequestSchema = z.strictObject({
+  op: z.literal('history'),
+  ...request,
+  namespace: z._default(namespaceName(), '/'),
+  room: roomName(),
+  ...historyQuery,
+});
+
 const identity = () =>
   z.union(
     [z.string().check(z.minLength(1), z.maxLength(256)), z.int()],
@@ -156,6 +165,7 @@ export const publishRequestSchema = z.discriminatedUnion('op', [
   fetchSocketsRequestSchema,
   countSocketsRequestSchema,
   presenceRequestSchema,
+  historyRequestSchema,
   grantRequestSchema,
   revokeRequestSchema,
 ]);

@@ -38,6 +38,8 @@ export const openWorkSchema = z.object({
 export const httpEventSchema = z.object({
   rawPath: z.string(),
   rawQueryString: z._default(z.string(), ''),
+  /** Decoded. */
+  pathParameters: z._default(z.record(z.string(), z.string()), {}),
   headers,
   cookies: z.optional(z.array(z.string())),
   body: z.optional(z.string()),
@@ -55,6 +57,7 @@ export function httpRequest(event: z.output<typeof httpEventSchema>) {
   return {
     method: http.method,
     path: event.rawPath,
+    parameters: event.pathParameters,
     headers: lowerCased(event.headers),
     query: Object.fromEntries(new URLSearchParams(event.rawQueryString)),
     body: event.isBase64Encoded ? Buffer.from(event.body ?? '', 'base64').toString('utf8') : event.body,

@@ -44,6 +44,37 @@ describe('applications that do not fit together are refused', () => {
   });
 });
 
+describe('rooms whose log is read', () => {
+  const reads = (kind: object, recovery?: false | { unlogged: string[] }) => () =>
+    new Registry([
+      defineApp({
+        name: 'a',
+        rooms: { 'x:': kind },
+        ...(recovery === undefined ? {} : { recovery: recovery as false }),
+      }),
+    ]);
+
+  test.each([
+    ['history', { history: true }],
+    ['lastOnJoin', { lastOnJoin: true }],
+    ['lastOnJoin', { lastOnJoin: 'state' }],
+  ])('are refused where nothing is logged: %s', (option, kind) => {
+    expect(reads(kind, false)).toThrow(
+      expect.objectContaining({
+        name: 'ApplicationError',
+        message: `a wants ${option} of the rooms x:*, and with recovery off / keeps no log`,
+      }),
+    );
+    expect(reads(kind)).not.toThrow();
+    expect(reads({ history: false, lastOnJoin: false }, false)).not.toThrow();
+  });
+
+  test('are refused where the one event is unlogged', () => {
+    expect(reads({ lastOnJoin: 'state' }, { unlogged: ['state'] })).toThrow(/leaves it unlogged/);
+    expect(reads({ lastOnJoin: true }, { unlogged: ['state'] })).not.toThrow();
+  });
+});
+
 describe('a registry finds', () => {
   const lists = owns('lists', 'list:');
   const shared = owns('shared', 'shared:', '/', true);

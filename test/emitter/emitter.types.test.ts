@@ -46,6 +46,18 @@ describe('an emitter with an event map', () => {
     expectTypeOf(io.emit<'rang'>).returns.resolves.toEqualTypeOf<EmitResult>();
   });
 
+  test('knows the arguments of what has been published', () => {
+    const io = new Emitter<ChatEvents>(options);
+    const use = async () => {
+      const { events } = await io.in('a').history({ limit: 1 });
+      for (const { event, args } of events) {
+        if (event === 'said') expectTypeOf(args[0]).toEqualTypeOf<{ readonly text: string }>();
+        else expectTypeOf(args).toEqualTypeOf<[]>();
+      }
+    };
+    expectTypeOf(use).returns.resolves.toBeVoid();
+  });
+
   test('serves the helpers of the applications as well', () => {
     expectTypeOf(watchGroups).toBeCallableWith(new Emitter<ChatEvents>(options));
     expectTypeOf(watchGroups).toBeCallableWith(new Emitter(options));

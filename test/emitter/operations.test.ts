@@ -70,6 +70,43 @@ describe('how many, and who', () => {
   });
 });
 
+describe('the history of a room', () => {
+  const offset = `000000001${'A'.repeat(20)}`;
+
+  test('is asked for by its options', async () => {
+    const { transport, io } = answering({ events: [], more: false });
+    expect(await io.of('n').in('a').history({ since: offset, limit: 7 })).toEqual({
+      events: [],
+      more: false,
+    });
+    await io.to('a').history();
+    expect(transport.sent).toEqual([
+      { op: 'history', namespace: '/n', room: 'a', since: offset, limit: 7 },
+      { op: 'history', namespace: '/', room: 'a' },
+    ]);
+  });
+
+  test('comes with its bytes in their places', async () => {
+    const event = { offset, event: 'file', at: 1 };
+    const place = { _placeholder: true, num: 0 };
+    const { io } = answering({
+      events: [
+        { ...event, args: [{ bytes: place }, 2], attachments: ['AQID'] },
+        { ...event, args: [place] },
+      ],
+      more: true,
+    });
+    expect(await io.in('a').history()).toEqual({
+      events: [
+        { ...event, args: [{ bytes: Buffer.from([1, 2, 3]) }, 2] },
+        // It had no attachments: somebody's own object.
+        { ...event, args: [place] },
+      ],
+      more: true,
+    });
+  });
+});
+
 describe('what comes back', () => {
   test('is how many sockets there were', async () => {
     const { io } = answering({ revoked: true, sockets: 3 });
@@ -105,6 +142,7 @@ describe('what comes back', () => {
   test.each([
     ['a count', (io: Emitter) => io.socketsJoin('a')],
     ['sockets', (io: Emitter) => io.fetchSockets()],
+    ['events', (io: Emitter) => io.in('a').history()],
   ])('is an error where %s should be and is not', async (_what, ask) => {
     await expect(ask(answering({ other: 1 }).io)).rejects.toMatchObject({
       name: 'PublishError',
@@ -124,6 +162,11 @@ describe('what is refused at once', () => {
     ['a grant to nobody', (io) => io.grant(undefined as never, 'a'), 'identity'],
     ['a grant to a fraction', (io) => io.grant(1.5, 'a'), 'identity'],
     ['a grant of no room', (io) => io.grant(1, ''), 'room'],
+    ['a history of no room', (io) => io.history(), 'rooms'],
+    ['a history of two rooms', (io) => io.in(['a', 'b']).history(), 'rooms'],
+    ['a history with exceptions', (io) => io.in('a').except('b').history(), 'rooms'],
+    ['a history since nothing', (io) => io.in('a').history({ since: 'x' }), 'since'],
+    ['a history of everything', (io) => io.in('a').history({ limit: 1_001 }), 'limit'],
     ['a revocation from nobody', (io) => io.revoke('', 'a'), 'identity'],
   ];
 

@@ -83,9 +83,22 @@ describe('the HTTP API', () => {
     expect(handlerOf('POST /publish', 'HTTP')).toBe('publish.handler');
     expect(handlerOf('ANY /socket.io', 'HTTP')).toBe('poll.handler');
     expect(handlerOf('ANY /socket.io/{proxy+}', 'HTTP')).toBe('poll.handler');
+    expect(handlerOf('GET /rooms/{room}/history', 'HTTP')).toBe('http.handler');
     expect(handlerOf('$default', 'HTTP')).toBe('http.handler');
     const [, publish] = only('AWS::ApiGatewayV2::Route', ({ RouteKey }) => RouteKey === 'POST /publish');
     expect(publish.Properties.AuthorizationType).toBe('AWS_IAM');
+  });
+
+  it('may invoke http for the history of rooms, which checks its readers itself', () => {
+    const history = ({ RouteKey }: ResourceJson['Properties']) => RouteKey === 'GET /rooms/{room}/history';
+    expect(only('AWS::ApiGatewayV2::Route', history)[1].Properties.AuthorizationType).toBe('NONE');
+    const [http] = functionNamed('http');
+    const permissions = all('AWS::Lambda::Permission').filter(
+      ([, { Properties }]) =>
+        JSON.stringify(Properties.FunctionName).includes(`"${http}"`) &&
+        JSON.stringify(Properties.SourceArn).includes('/*/*/rooms/{room}/history'),
+    );
+    expect(permissions).toHaveLength(1);
   });
 });
 
