@@ -1,5 +1,6 @@
 import type { Socket } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { messageId } from '../../lambdas/contract/offsets.ts';
 import { UnknownFunctionError } from '../../local/host/errors.ts';
 import { RuleDelivery } from '../../local/services/rule-delivery.ts';
 import { synthesise } from '../support/assembly.ts';
@@ -125,7 +126,7 @@ describe('npm run replay', { timeout: 60_000 }, () => {
         result: 'replayed',
         kind: 'lambda',
         function: 'arn:aws:lambda:us-east-1:123456789012:function:deliver',
-        id: 'm-1',
+        id: messageId('/', 'm-1'),
         attempts: 3,
         requestId: expect.any(String),
       });
@@ -154,7 +155,7 @@ describe('npm run replay', { timeout: 60_000 }, () => {
       kind: 'lambda',
       ageSeconds: expect.any(Number),
       function: 'arn:aws:lambda:us-east-1:123456789012:function:deliver',
-      id: 'm-2',
+      id: messageId('/', 'm-2'),
       error: 'Runtime.ExitError',
       size: Buffer.byteLength(
         JSON.stringify((JSON.parse(before[0]!.Body) as { requestPayload: unknown }).requestPayload),
