@@ -8,12 +8,18 @@ import { type Ledger, publishIn } from './ledger.ts';
 import { PollingEngine, UPGRADE_PLANS, type World } from './polling-engine.ts';
 import { checkFresh, checkRecovered, isRefused } from './recovery-check.ts';
 import type { Timer } from './scheduler.ts';
-import { type Line, newLine, type Receipt, type Session, type Via } from './sessions.ts';
+import { CLOCK_MS, type Line, newLine, type Receipt, type Session, type Via } from './sessions.ts';
 
 /** The client's `timeout` option: from the first attempt to the open packet. */
 const CONNECT_TIMEOUT_MS = 20_000;
 /** How many connections begin with long polling. */
 const POLLING_SHARE = 0.45;
+
+/** What was sent so long ago has been done, where nothing fails. */
+const HEEDED_MS = 2_000;
+
+/** What ends sessions counts for those, too, that begin so much later: their clocks and what the server allows them. */
+const ENDING_MS = 2 * CLOCK_MS + 4_000;
 
 /** Connections are recycled from their hundredth minute on. */
 const YOUNG_MS = 100 * 60_000;
@@ -67,12 +73,15 @@ export class Client {
   readonly #kept = new Map<string, Kept>();
   /** Namespaces to which it connects again when it is back. */
   readonly #wanted = new Set<string>();
+  /** What it has left on this connection, and when. */
+  readonly #left: { readonly line: Line; readonly at: number }[] = [];
   #engine: Engine | undefined;
   /** Has its open packet. */
   #isOpen = false;
   /** Something was done for which its connection may be closed. */
   expectsCut = false;
   #begunAt = 0;
+  #endsAt = 0;
   #timer: Timer | undefined;
   #returning: Timer | undefined;
   #sessions = 0;
@@ -182,8 +191,8 @@ export class Client {
     const live = this.#sockets.get(namespace);
     if (live === undefined) return;
     this.send(`41${prefix(namespace)}`);
-    // With the last one the connection ends, which may be known before it.
-    if (this.#sockets.size > 1) live.session.line.isOver = true;
+    live.session.line.isOver = true;
+    this.#left.push({ line: live.session.line, at: this.#ground.scheduler.now() });
     this.#endSocket(live);
     this.#wanted.delete(namespace);
     if (this.#sockets.size === 0) this.close();
@@ -209,6 +218,12 @@ export class Client {
   expectCut(): void {
     this.expectsCut = true;
     for (const { session } of this.#sockets.values()) session.expectsCut = true;
+  }
+
+  /** Sessions are ended, perhaps also one that begins a moment later. */
+  expectEnd(): void {
+    this.expectCut();
+    this.#endsAt = this.#ground.scheduler.now();
   }
 
   send(frame: string): void {
@@ -342,7 +357,8 @@ export class Client {
     const { sid, pid } = JSON.parse(rest) as { readonly sid: string; readonly pid?: string };
     const kept = this.#keptOf(session.namespace);
     if (pid !== undefined && pid === kept.pid) this.#recovered(session, sid);
-    else checkFresh(this.#ground, session);
+    else if (this.#endsAt + ENDING_MS < (session.shown?.line.sessions[0]?.askedAt ?? 0))
+      checkFresh(this.#ground, session);
     session.line.sid = sid;
     session.line.sessions.push(session);
     session.connectedAt = now;
@@ -429,6 +445,9 @@ export class Client {
   #drop(reason: string): void {
     this.#ground.trace(() => `${this.name} drops: ${reason}`);
     for (const live of [...this.#sockets.values()]) this.#endSocket(live);
+    // The end of the connection may be known before what was sent over it.
+    for (const { line, at } of this.#left.splice(0))
+      if (this.#ground.scheduler.now() - at < HEEDED_MS) line.isOver = false;
     if (this.#timer !== undefined) this.#timer.cancelled = true;
     this.#engine?.detach();
     this.#engine = undefined;

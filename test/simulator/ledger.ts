@@ -233,9 +233,11 @@ export class Ledger implements FaultedPosts, Parts, LogWatcher {
 
   /** What was told one after the other is heard in that order. */
   #checkOrder(receipt: Receipt, line: Line, publish: Publish): void {
-    const { endedAt, cutOff, lost, series } = publish;
+    const { endedAt, cutOff, lost, ok, series } = publish;
     // What could not be posted comes with the replay, wherever that is.
     if (endedAt === undefined || cutOff > 0 || lost.size > 0) return;
+    // A replay begins a little before its client was a member, and has what its publisher does not count on.
+    if (receipt.isEarly && (ok !== true || !mustHear(line, publish))) return;
     for (const { publish: id, session } of line.heard) {
       const other = this.#publishes.get(id);
       if (other === undefined || isDuringRecovery(session, other)) continue;

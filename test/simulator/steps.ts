@@ -246,7 +246,7 @@ function disconnectSockets(stage: Stage): void {
     close: chance.hits(0.5),
   };
   stage.ground.trace(() => `a backend asks for ${JSON.stringify(request)}`);
-  for (const client of stage.clients) client.expectCut();
+  for (const client of stage.clients) client.expectEnd();
   stage.functions.invoke('publish', request);
 }
 
