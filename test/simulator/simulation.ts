@@ -22,6 +22,9 @@ import { ModelTable } from './table.ts';
 
 const MINUTE_MS = 60_000;
 const PROBE_MS = 30_000;
+/** How many worlds are silent for so long: an hour, or until every connection has been cut. */
+const SILENT_SHARE = 0.15;
+const SILENCE_MS = [60 * MINUTE_MS, 130 * MINUTE_MS] as const;
 const HOLDS_MS = [1_000, 5_000, 25_000];
 
 export interface SimulationOptions {
@@ -146,9 +149,10 @@ class Simulation {
     const { chance, scheduler } = this.ground;
     const pace = 0.3 + 2 * chance.float();
     scheduler.after(chance.between(0, MINUTE_MS), () => this.#tick());
+    const silentAt = chance.hits(SILENT_SHARE) ? chance.below(this.#options.steps) : undefined;
     for (let count = 0; count < this.#options.steps; count += 1) {
       step(this.#stage);
-      await scheduler.run(pause(chance) * pace);
+      await scheduler.run(count === silentAt ? chance.between(...SILENCE_MS) : pause(chance) * pace);
       if (this.ground.violations.length > 0) return;
     }
     await this.#comeToRest();
@@ -200,6 +204,7 @@ class Simulation {
     this.ground.trace(() => 'the faults stop');
     this.ground.faults = NO_FAULTS;
     for (const client of this.#stage.clients) {
+      if (this.ground.chance.hits(0.5)) client.connect();
       client.reconnects = false;
       if (client.socket !== undefined) client.socket.slowUntil = 0;
     }
