@@ -1,6 +1,7 @@
 /**
  * The log on DynamoDB. What is published to one room is one item in the room's partition. What is published to several
- * is one item for itself, and a small one in each room's partition that points to it.
+ * is one item for itself, and a small one in each room's partition that points to it and says whom it is for there:
+ * what is written again for some of them must not change that for the others.
  */
 
 import { UnavailableError } from '../bus/errors.ts';
@@ -101,24 +102,19 @@ export class DynamoEventLog implements EventLog {
   }
 }
 
-function messageColumns({ frames, except, identity }: LogEntry): Row {
-  return {
-    v: ROW_VERSION,
-    frames,
-    ...(except.length === 0 ? {} : { except }),
-    ...(identity === undefined ? {} : { identity }),
-  };
+function messageColumns({ frames, identity }: LogEntry): Row {
+  return { v: ROW_VERSION, frames, ...(identity === undefined ? {} : { identity }) };
 }
 
-function placeColumns({ range }: LogEntry): Row {
-  return range === undefined ? {} : { range };
+function placeColumns({ except, range }: LogEntry): Row {
+  return { ...(except.length === 0 ? {} : { except }), ...(range === undefined ? {} : { range }) };
 }
 
 function readEntry(row: Row, message: Row): LogEntry {
   return {
     ...readLogKey(row.s as Uint8Array),
     frames: message.frames as string[],
-    except: (message.except ?? []) as string[],
+    except: (row.except ?? []) as string[],
     ...(row.range === undefined ? {} : { range: row.range as IdRange }),
     ...(typeof message.identity === 'string' ? { identity: message.identity } : {}),
     ...(typeof message.doneAt === 'number' ? { doneAt: message.doneAt } : {}),

@@ -68,3 +68,17 @@ test('what was published to two rooms is whole in both, beyond a place too', asy
     expect(read).toEqual([said]);
   }
 });
+
+test('a message of several rooms that is written again for fewer is for all of the others as before', async () => {
+  const message = { id: A, frames: ['42["said","…"]'] };
+  await log.append([ROOM, OTHER], { ...message, except: [], position: START });
+  const later = START + 9_000;
+  const range = { after: A };
+  await log.append([ROOM, OTHER], { ...message, except: ['had it'], range, position: later });
+
+  for (const group of [ROOM, OTHER])
+    expect(await log.read(group, { from: START, limit: 10 })).toEqual([
+      { ...message, except: [], position: START },
+      { ...message, except: ['had it'], range, position: later },
+    ]);
+});

@@ -9,11 +9,13 @@ export const ROOMS = ['room:1', 'room:2', 'room:3', 'hot:1'];
 
 const entry = z.object({ room: z.string(), nonce: z.number() });
 
-export function testApplications(ledger: Ledger) {
+/** @param recovered namespaces whose clients come back to their sessions */
+export function testApplications(ledger: Ledger, recovered: ReadonlySet<string>) {
   return NAMESPACES.map((namespace, number) =>
     defineApp({
       name: `rooms-${number}`,
       namespace,
+      ...(recovered.has(namespace) ? {} : { recovery: false as const }),
       rooms: { 'room:': { canJoin: () => true }, 'hot:': { canJoin: () => true, hot: true } },
       serverEvents: { said: z.object({ publish: z.number() }) },
       onConnect: (socket) => {
@@ -37,21 +39,34 @@ export function testApplications(ledger: Ledger) {
         say: {
           payload: z.object({
             room: z.string(),
-            publish: z.number(),
-            toOthers: z.boolean(),
+            /** One after the other. */
+            publishes: z.array(z.number()),
+            to: z.enum(['all', 'others', 'self']),
             nonce: z.optional(z.number()),
           }),
-          handle: async (socket, { room, publish, toOthers, nonce }) => {
-            const exceptSid = toOthers ? socket.id : undefined;
-            ledger.begin({ id: publish, namespace, rooms: [room], exceptSid });
-            let isOut = false;
-            try {
-              await (toOthers ? socket.to(room) : socket.nsp.to(room)).emit('said', { publish });
-              isOut = true;
-            } finally {
-              ledger.end(publish, isOut);
+          handle: async (socket, { room, publishes, to, nonce }) => {
+            const rooms = [to === 'self' ? socket.id : room];
+            const exceptSid = to === 'others' ? socket.id : undefined;
+            const series = {};
+            const target = { all: socket.nsp.to(room), others: socket.to(room), self: socket }[to];
+            for (const publish of publishes) {
+              ledger.begin({ id: publish, namespace, rooms, exceptSid, series });
+              let isOut = false;
+              try {
+                await target.emit('said', { publish });
+                isOut = true;
+              } finally {
+                ledger.end(publish, isOut);
+              }
             }
             return { ok: true, ...(nonce === undefined ? {} : { nonce }) };
+          },
+        },
+        note: {
+          payload: z.object({ value: z.number(), nonce: z.number() }),
+          handle: (socket, { value, nonce }) => {
+            socket.data.noted = value;
+            return { ok: true, nonce };
           },
         },
         quit: {

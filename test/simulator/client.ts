@@ -1,16 +1,25 @@
 /** The stock client, as far as a server can tell: socket.io-client 4 with engine.io-client 6, over WebSockets, long polling, or both. */
 import { decodePacket } from 'engine.io-parser';
+import { parseOffset } from '../../lambdas/contract/offsets.ts';
 import { type Engine, type EngineEvents, WebSocketEngine } from './engine.ts';
 import type { Connection } from './gateway.ts';
 import type { Ground } from './ground.ts';
-import { type Ledger, publishIn, type Session, type Via } from './ledger.ts';
+import { type Ledger, publishIn } from './ledger.ts';
 import { PollingEngine, UPGRADE_PLANS, type World } from './polling-engine.ts';
+import { checkFresh, checkRecovered, isRefused } from './recovery-check.ts';
 import type { Timer } from './scheduler.ts';
+import { CLOCK_MS, type Line, newLine, type Receipt, type Session, type Via } from './sessions.ts';
 
 /** The client's `timeout` option: from the first attempt to the open packet. */
 const CONNECT_TIMEOUT_MS = 20_000;
 /** How many connections begin with long polling. */
 const POLLING_SHARE = 0.45;
+
+/** What was sent so long ago has been done, where nothing fails. */
+const HEEDED_MS = 2_000;
+
+/** What ends sessions counts for those, too, that begin so much later: their clocks and what the server allows them. */
+const ENDING_MS = 2 * CLOCK_MS + 4_000;
 
 /** Connections are recycled from their hundredth minute on. */
 const YOUNG_MS = 100 * 60_000;
@@ -30,10 +39,23 @@ interface Pending {
 interface Live {
   readonly session: Session;
   readonly pending: Map<number, Pending>;
-  /** Heard before the CONNECT reply: kept back until then. */
-  readonly early: number[];
   /** Acknowledgements of what was sent before are of an earlier session. */
   readonly firstAck: number;
+}
+
+/** An event as it came: with the text that may be an offset. */
+interface Arrived {
+  readonly receipt: Receipt | undefined;
+  readonly lastArgument: unknown;
+}
+
+/** What a socket of the stock client keeps over its connections, even where it is disconnected in earnest. */
+interface Kept {
+  pid?: string;
+  offset?: string;
+  line?: Line;
+  /** Came before a CONNECT reply: kept back until there is one. */
+  readonly early: Arrived[];
 }
 
 /** Of an odd frame, and no event of this client. */
@@ -48,12 +70,18 @@ export class Client {
   readonly #world: World;
   readonly #ledger: Ledger;
   readonly #sockets = new Map<string, Live>();
+  readonly #kept = new Map<string, Kept>();
+  /** Namespaces to which it connects again when it is back. */
+  readonly #wanted = new Set<string>();
+  /** What it has left on this connection, and when. */
+  readonly #left: { readonly line: Line; readonly at: number }[] = [];
   #engine: Engine | undefined;
   /** Has its open packet. */
   #isOpen = false;
   /** Something was done for which its connection may be closed. */
   expectsCut = false;
   #begunAt = 0;
+  #endsAt = 0;
   #timer: Timer | undefined;
   #returning: Timer | undefined;
   #sessions = 0;
@@ -121,20 +149,41 @@ export class Client {
   /** CONNECT to a namespace; a second one to the same breaks the protocol. */
   connectTo(namespace: string): void {
     if (!this.#isOpen) return;
+    const { pid, offset } = this.#keptOf(namespace);
     if (!this.#sockets.has(namespace)) {
-      this.#sessions += 1;
-      const session: Session = {
-        label: `${this.name}${namespace}#${this.#sessions}`,
-        namespace,
-        connectionId: this.#engine?.id ?? '',
-        askedAt: this.#ground.scheduler.now(),
-        operations: [],
-        heard: [],
-      };
+      const session = this.#begun(namespace);
       this.#ledger.sessions.push(session);
-      this.#sockets.set(namespace, { session, pending: new Map(), early: [], firstAck: this.#nextAck });
+      this.#sockets.set(namespace, { session, pending: new Map(), firstAck: this.#nextAck });
+      this.#wanted.add(namespace);
     }
-    this.send(`40${prefix(namespace)}`);
+    this.send(`40${prefix(namespace)}${pid === undefined ? '' : JSON.stringify({ pid, offset })}`);
+  }
+
+  #begun(namespace: string): Session {
+    const { line, offset, pid } = this.#keptOf(namespace);
+    const now = this.#ground.scheduler.now();
+    this.#sessions += 1;
+    return {
+      label: `${this.name}${namespace}#${this.#sessions}`,
+      namespace,
+      connectionId: this.#engine?.id ?? '',
+      askedAt: now,
+      line: newLine(namespace),
+      shown:
+        pid === undefined || line?.sid === undefined
+          ? undefined
+          : {
+              line,
+              offset: parseOffset(offset),
+              isRefused: isRefused(this.#world.socket({ namespace, id: line.sid }), now),
+            },
+    };
+  }
+
+  #keptOf(namespace: string): Kept {
+    const kept = this.#kept.get(namespace) ?? { early: [] };
+    this.#kept.set(namespace, kept);
+    return kept;
   }
 
   /** DISCONNECT from a namespace; with none left the client closes. */
@@ -142,7 +191,10 @@ export class Client {
     const live = this.#sockets.get(namespace);
     if (live === undefined) return;
     this.send(`41${prefix(namespace)}`);
+    live.session.line.isOver = true;
+    this.#left.push({ line: live.session.line, at: this.#ground.scheduler.now() });
     this.#endSocket(live);
+    this.#wanted.delete(namespace);
     if (this.#sockets.size === 0) this.close();
   }
 
@@ -166,6 +218,12 @@ export class Client {
   expectCut(): void {
     this.expectsCut = true;
     for (const { session } of this.#sockets.values()) session.expectsCut = true;
+  }
+
+  /** Sessions are ended, perhaps also one that begins a moment later. */
+  expectEnd(): void {
+    this.expectCut();
+    this.#endsAt = this.#ground.scheduler.now();
   }
 
   send(frame: string): void {
@@ -258,7 +316,7 @@ export class Client {
     // A second open packet only sets the timer again.
     if (this.#isOpen) return;
     this.#isOpen = true;
-    this.connectTo('/');
+    for (const namespace of new Set(['/', ...this.#wanted])) this.connectTo(namespace);
   }
 
   #message(text: string): void {
@@ -295,23 +353,50 @@ export class Client {
       this.#ground.violation(`${session.label} connected twice`);
       return;
     }
-    session.connectedAt = this.#ground.scheduler.now();
-    session.sid = (JSON.parse(rest) as { sid: string }).sid;
-    for (const publish of live.early.splice(0)) this.#ledger.hear(session, publish, this.#via);
+    const now = this.#ground.scheduler.now();
+    const { sid, pid } = JSON.parse(rest) as { readonly sid: string; readonly pid?: string };
+    const kept = this.#keptOf(session.namespace);
+    if (pid !== undefined && pid === kept.pid) this.#recovered(session, sid);
+    else if (this.#endsAt + ENDING_MS < (session.shown?.line.sessions[0]?.askedAt ?? 0))
+      checkFresh(this.#ground, session);
+    session.line.sid = sid;
+    session.line.sessions.push(session);
+    session.connectedAt = now;
+    Object.assign(kept, { pid, line: session.line });
+    for (const early of kept.early.splice(0)) this.#emitted(early, kept);
+  }
+
+  #recovered(session: Session, sid: string): void {
+    const { namespace, shown } = session;
+    if (shown !== undefined) session.line = shown.line;
+    checkRecovered(this.#ground, session, sid, this.#world.socket({ namespace, id: sid }));
+    // Whatever becomes of what was asked for before, it is decided: the connection is not the socket's any more.
+    for (const operation of session.line.operations) operation.endedAt ??= this.#ground.scheduler.now();
   }
 
   /** The server ends a socket; with none left the client closes, and does not come back by itself. */
   #dismissed(live: Live | undefined): void {
     if (live === undefined) return;
+    live.session.line.isOver = true;
     this.#endSocket(live);
+    this.#wanted.delete(live.session.namespace);
     if (this.#sockets.size === 0) this.close();
   }
 
-  #event(live: Live, rest: string): void {
+  #event({ session }: Live, rest: string): void {
     const publish = publishIn(rest);
-    if (publish === undefined) return;
-    if (live.session.connectedAt === undefined) live.early.push(publish);
-    else this.#ledger.hear(live.session, publish, this.#via);
+    const lastArgument: unknown = (JSON.parse(rest) as unknown[]).at(-1);
+    const isEarly = session.connectedAt === undefined;
+    const offset = parseOffset(lastArgument);
+    const receipt = publish === undefined ? undefined : { publish, session, via: this.#via, isEarly, offset };
+    const kept = this.#keptOf(session.namespace);
+    if (isEarly) kept.early.push({ receipt, lastArgument });
+    else this.#emitted({ receipt, lastArgument }, kept);
+  }
+
+  #emitted({ receipt, lastArgument }: Arrived, kept: Kept): void {
+    if (receipt !== undefined) this.#ledger.hear(receipt);
+    if (kept.pid !== undefined && typeof lastArgument === 'string') kept.offset = lastArgument;
   }
 
   /** Like the stock client, which forgets the callback with its first call. */
@@ -360,6 +445,9 @@ export class Client {
   #drop(reason: string): void {
     this.#ground.trace(() => `${this.name} drops: ${reason}`);
     for (const live of [...this.#sockets.values()]) this.#endSocket(live);
+    // The end of the connection may be known before what was sent over it.
+    for (const { line, at } of this.#left.splice(0))
+      if (this.#ground.scheduler.now() - at < HEEDED_MS) line.isOver = false;
     if (this.#timer !== undefined) this.#timer.cancelled = true;
     this.#engine?.detach();
     this.#engine = undefined;

@@ -9,7 +9,7 @@ import type { Client } from './client.ts';
 import type { Row } from './expressions.ts';
 import type { Gateway } from './gateway.ts';
 import type { Ground } from './ground.ts';
-import { isMember } from './ledger.ts';
+import { isMember } from './sessions.ts';
 import type { ModelTable } from './table.ts';
 
 /** What may remain of anything is gone after this; a due row outlasts a sweep that was down for a day. */
@@ -138,7 +138,8 @@ function checkClient(parts: Parts, client: Client): void {
   });
   if (!isPinged) missing('slot row');
   for (const session of client.sessions) {
-    const { namespace, sid = '' } = session;
+    const { namespace, line } = session;
+    const { sid = '' } = line;
     const socket = rowOf(socketKey({ namespace, id: sid }));
     if (socket?.state !== 'open') missing(`open socket row in ${namespace}`);
     const whole = { kind: 'namespace', namespace } as const;

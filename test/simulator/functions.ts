@@ -34,7 +34,9 @@ import { memoryRows } from '../support/memory-rows.ts';
 import type { Ground } from './ground.ts';
 import { type Attempt, Instance } from './instance.ts';
 import { type SdkOptions, simulatedClient } from './sdk.ts';
+import { CLOCK_MS } from './sessions.ts';
 import type { ModelTable } from './table.ts';
+import { type LogWatcher, watchedGaps, watchedLog } from './watched-log.ts';
 import { type FaultedPosts, type Parts, WatchedOutbox } from './watched-outbox.ts';
 
 const HANDLERS = {
@@ -65,9 +67,8 @@ const SECONDS: Readonly<Record<FunctionName, number>> = {
 const POST_MS = 12;
 const WARM_MS = 4;
 const COLD_MS = 300;
-/** A function's clock is right within this. */
-const SKEW_MS = 100;
-const LAST_FATAL_CALL = 12;
+/** Few calls are what most events make; who takes a session over makes many. */
+const LAST_FATAL_CALLS = [12, 12, 40];
 /** Lambda drops asynchronous work that is older (lib/functions.ts, lib/events.ts). */
 const EVENT_AGE_MS = { open: 60_000, deliver: 60 * 60_000 } as const;
 
@@ -117,14 +118,19 @@ export class Functions {
   readonly #ground: Ground;
   readonly #options: FunctionsOptions;
   readonly #api: ManagementApi;
-  readonly #faulted: FaultedPosts & Parts;
+  readonly #faulted: FaultedPosts & Parts & LogWatcher;
   readonly #idle = new Map<FunctionName, Warm[]>();
   #instances = 0;
   #invocations = 0;
   /** Events under way, or accepted and not begun; but not polls, which never end while there are clients. */
   running = 0;
 
-  constructor(ground: Ground, options: FunctionsOptions, api: ManagementApi, faulted: FaultedPosts & Parts) {
+  constructor(
+    ground: Ground,
+    options: FunctionsOptions,
+    api: ManagementApi,
+    faulted: FaultedPosts & Parts & LogWatcher,
+  ) {
     this.#ground = ground;
     this.#options = options;
     this.#api = api;
@@ -158,7 +164,7 @@ export class Functions {
     const deadline = scheduler.now() + SECONDS[name] * 1_000;
     const timeout = scheduler.after(SECONDS[name] * 1_000, () => instance.die());
     const fatal = chance.hits(faults.killed)
-      ? { call: 1 + chance.below(LAST_FATAL_CALL), effect: chance.hits(0.5) }
+      ? { call: 1 + chance.below(chance.pick(LAST_FATAL_CALLS)), effect: chance.hits(0.5) }
       : undefined;
     instance.thaw({ label, calls: 0, fatal, died: () => end({ kind: 'killed' }) });
     const after = (how: Ended) => (): void => {
@@ -198,7 +204,7 @@ export class Functions {
   #server(instance: Instance): Server {
     const { chance, scheduler } = this.#ground;
     const { config, registry, sabotage, table } = this.#options;
-    const skew = Math.round(chance.between(-SKEW_MS, SKEW_MS));
+    const skew = Math.round(chance.between(-CLOCK_MS, CLOCK_MS));
     const clock = {
       now: () => Math.floor(scheduler.now()) + skew,
       sleep: (ms: number) => instance.sleep(ms),
@@ -210,7 +216,7 @@ export class Functions {
     const watched = new WatchedOutbox(parts, this.#ground, this.#faulted);
     const outbox = sabotage.outbox?.(watched) ?? watched;
     const ports: Bus = {
-      store: new DynamoStore({ ...parts, isHot }),
+      store: watchedGaps(new DynamoStore({ ...parts, isHot }), this.#faulted),
       wire: new TransportWire(this.#wire(instance), outbox, log),
       outbox,
       workers: {
@@ -219,7 +225,7 @@ export class Functions {
         reap: (work) => this.#enqueue(instance, 'deliver', work),
       },
       checkpoints: new DynamoCheckpoints(parts),
-      eventLog: new DynamoEventLog(parts),
+      eventLog: watchedLog(new DynamoEventLog(parts), this.#faulted),
       publications: new DynamoPublications(parts),
       acks: new DynamoAcks(parts),
       metrics: NO_METRICS,

@@ -1,6 +1,8 @@
 /** The stock client's long polling, and its change to a WebSocket (engine.io-client 6, `transports/polling.ts`, `socket.ts`). */
 import { pollingId } from '../../lambdas/bus/names.ts';
+import type { SocketKey } from '../../lambdas/bus/ports.ts';
 import type { Engine, EngineEvents } from './engine.ts';
+import type { Row } from './expressions.ts';
 import type { Connection, Gateway, Peer } from './gateway.ts';
 import type { Ground } from './ground.ts';
 import type { Answered, HttpGateway } from './http-gateway.ts';
@@ -33,6 +35,7 @@ export interface World {
   /** Somebody speaks: a moment is near at which what is said could get lost. */
   readonly speak: () => void;
   /** What the server has written down of a connection that polls. */
+  readonly socket: (key: SocketKey) => Row | undefined;
   readonly outbox: (id: string) => { readonly open?: unknown; readonly address?: unknown } | undefined;
 }
 

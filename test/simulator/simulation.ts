@@ -3,7 +3,8 @@
  * is decided by the seed, so a run that breaks a promise can be seen again.
  */
 import { setImmediate } from 'node:timers/promises';
-import { pollKey } from '../../lambdas/adapters/keys.ts';
+import { pollKey, socketKey } from '../../lambdas/adapters/keys.ts';
+import type { SocketKey } from '../../lambdas/bus/ports.ts';
 import { Registry } from '../../lambdas/bus/registry.ts';
 import { NAMESPACES, ROOMS, testApplications } from './app.ts';
 import { Chance, drawFaults, type Faults, NO_FAULTS } from './chance.ts';
@@ -13,13 +14,17 @@ import { Functions, type Sabotage } from './functions.ts';
 import { Gateway } from './gateway.ts';
 import { Ground } from './ground.ts';
 import { HttpGateway } from './http-gateway.ts';
-import { Ledger, type Via } from './ledger.ts';
+import { Ledger } from './ledger.ts';
 import { Scheduler } from './scheduler.ts';
+import type { Via } from './sessions.ts';
 import { emit, type Stage, step } from './steps.ts';
 import { ModelTable } from './table.ts';
 
 const MINUTE_MS = 60_000;
 const PROBE_MS = 30_000;
+/** How many worlds are silent for so long: an hour, or until every connection has been cut. */
+const SILENT_SHARE = 0.15;
+const SILENCE_MS = [60 * MINUTE_MS, 130 * MINUTE_MS] as const;
 const HOLDS_MS = [1_000, 5_000, 25_000];
 
 export interface SimulationOptions {
@@ -40,6 +45,10 @@ export interface Report {
   readonly isFaultless: boolean;
   /** Events heard by clients. */
   readonly heard: Readonly<Record<Via, number>>;
+  /** Of them, those that their session had heard before. */
+  readonly repeats: number;
+  /** How often a client came back to its session. */
+  readonly recovered: number;
 }
 
 export async function simulate(options: SimulationOptions): Promise<Report> {
@@ -80,14 +89,16 @@ class Simulation {
     const isTracked = !chance.hits(0.15);
     this.#trackPongs = options.trackPongs ?? isTracked;
     this.ground = new Ground(new Scheduler(), chance, faults, options.traced === true);
-    const ledger = new Ledger(this.ground, (this.#intervalMinutes + this.#timeoutMinutes) * MINUTE_MS);
+    const recovered = new Set(NAMESPACES.filter((name) => name === '/' || chance.hits(0.5)));
+    const patienceMs = (this.#intervalMinutes + this.#timeoutMinutes) * MINUTE_MS;
+    const ledger = new Ledger(this.ground, patienceMs, recovered);
     this.#table = options.table ?? new ModelTable();
     this.#gateway = new Gateway(this.ground, ledger);
     const functions = new Functions(
       this.ground,
       {
         table: this.#table,
-        registry: new Registry(testApplications(ledger)),
+        registry: new Registry(testApplications(ledger, recovered)),
         config: {
           requestsPerSecond: 10_000,
           // Two in a room are an audience to be divided.
@@ -115,6 +126,7 @@ class Simulation {
       gateway: this.#gateway,
       http,
       speak: () => this.#speak(),
+      socket: (key: SocketKey) => this.#table.row({ ...socketKey(key) }),
       outbox: (id: string) => this.#table.row({ ...pollKey(id) }),
     };
     const clients = Array.from(
@@ -129,6 +141,7 @@ class Simulation {
       http,
       clients,
       publishes: 0,
+      named: [],
     };
   }
 
@@ -136,9 +149,10 @@ class Simulation {
     const { chance, scheduler } = this.ground;
     const pace = 0.3 + 2 * chance.float();
     scheduler.after(chance.between(0, MINUTE_MS), () => this.#tick());
+    const silentAt = chance.hits(SILENT_SHARE) ? chance.below(this.#options.steps) : undefined;
     for (let count = 0; count < this.#options.steps; count += 1) {
       step(this.#stage);
-      await scheduler.run(pause(chance) * pace);
+      await scheduler.run(count === silentAt ? chance.between(...SILENCE_MS) : pause(chance) * pace);
       if (this.ground.violations.length > 0) return;
     }
     await this.#comeToRest();
@@ -149,8 +163,10 @@ class Simulation {
   report(): Report {
     const { isFaultless, lines, violations } = this.ground;
     const heard = { websocket: 0, polling: 0, upgraded: 0 };
-    for (const session of this.#stage.ledger.sessions) for (const { via } of session.heard) heard[via] += 1;
-    return { seed: this.#options.seed, violations, trace: lines, isFaultless, heard };
+    const { lines: all, repeats } = this.#stage.ledger;
+    for (const line of all) for (const { via } of line.heard) heard[via] += 1;
+    const recovered = all.reduce((sum, { sessions }) => sum + Math.max(0, sessions.length - 1), 0);
+    return { seed: this.#options.seed, violations, trace: lines, isFaultless, heard, repeats, recovered };
   }
 
   #speak(): void {
@@ -188,6 +204,7 @@ class Simulation {
     this.ground.trace(() => 'the faults stop');
     this.ground.faults = NO_FAULTS;
     for (const client of this.#stage.clients) {
+      if (this.ground.chance.hits(0.5)) client.connect();
       client.reconnects = false;
       if (client.socket !== undefined) client.socket.slowUntil = 0;
     }

@@ -1,11 +1,12 @@
 /** What may happen next in a simulated world. */
 import { NAMESPACES, ROOMS } from './app.ts';
 import type { Client } from './client.ts';
-import type { Functions } from './functions.ts';
+import type { Ended, Functions } from './functions.ts';
 import type { Gateway } from './gateway.ts';
 import type { Ground } from './ground.ts';
 import type { HttpGateway } from './http-gateway.ts';
-import { isMember, type Ledger, type Session } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
+import { isMember, type Operation, type Session } from './sessions.ts';
 
 /** Frames that no stock client sends, or not so: answered, ignored or the end of the connection. */
 const ODD_FRAMES = [
@@ -41,6 +42,15 @@ export interface Stage {
   readonly clients: readonly Client[];
   /** How many publishes there were: their ids. */
   publishes: number;
+  /** What publishers have named. */
+  readonly named: Named[];
+}
+
+interface Named {
+  readonly id: number;
+  readonly name: string;
+  readonly namespace: string;
+  readonly rooms: readonly string[];
 }
 
 type Step = (stage: Stage) => void;
@@ -53,6 +63,9 @@ const STEPS: readonly (readonly [weight: number, step: Step])[] = [
   [22, say],
   [14, publish],
   [4, publishTwice],
+  [3, publishToOne],
+  [4, publishNamed],
+  [3, note],
   [1, disconnectSockets],
   [2, fetchSockets],
   [2, leaveNamespace],
@@ -98,13 +111,15 @@ function change(stage: Stage, kind: 'join' | 'leave'): void {
   const { client, session } = chosen;
   const { chance, scheduler } = stage.ground;
   const rooms = ROOMS.filter((room) => {
-    const isPending = session.operations.some((each) => each.room === room && each.endedAt === undefined);
+    const isPending = session.line.operations.some(
+      (each) => each.room === room && each.endedAt === undefined,
+    );
     return !isPending && (kind === 'join' || isMember(session, room) || chance.hits(0.1));
   });
   if (rooms.length === 0) return;
   const room = chance.pick(rooms);
-  const operation: Session['operations'][number] = { kind, room, sentAt: scheduler.now() };
-  session.operations.push(operation);
+  const operation: Operation = { kind, room, sentAt: scheduler.now() };
+  session.line.operations.push(operation);
   client.emit(session, kind, { room }, ({ ok }) => {
     operation.endedAt = scheduler.now();
     operation.ok = ok;
@@ -115,24 +130,89 @@ function say(stage: Stage): void {
   const chosen = someSession(stage);
   if (chosen === undefined) return;
   const { chance } = stage.ground;
-  stage.publishes += 1;
-  const payload = { room: chance.pick(ROOMS), publish: stage.publishes, toOthers: chance.hits(0.5) };
+  const count = chance.hits(0.2) ? 2 : 1;
+  const publishes = Array.from({ length: count }, (_, each) => stage.publishes + 1 + each);
+  stage.publishes += count;
+  const payload = { room: chance.pick(ROOMS), publishes, to: chance.pick(['all', 'others', 'self']) };
   if (chance.hits(0.7)) chosen.client.emit(chosen.session, 'say', payload);
   else chosen.client.emitSilently(chosen.session, 'say', payload);
+}
+
+/** Asks for something to be kept in the socket's data, one request at a time. */
+function note(stage: Stage): void {
+  const chosen = someSession(stage);
+  if (chosen === undefined) return;
+  const { client, session } = chosen;
+  if (client.pendingIn(session).some(({ event }) => event === 'note')) return;
+  const kept = { value: session.line.notes.length + 1, isKept: false };
+  session.line.notes.push(kept);
+  client.emit(session, 'note', { value: kept.value }, ({ ok }) => {
+    kept.isKept = ok;
+  });
 }
 
 function publish(stage: Stage): void {
   const { chance } = stage.ground;
   const rooms = chance.hits(0.2) ? [] : some(stage, ROOMS, 2);
   const except = rooms.length > 0 && chance.hits(0.2) ? [chance.pick(ROOMS)] : [];
-  emit(stage, chance.pick(NAMESPACES), rooms, except);
+  emit(stage, chance.pick(NAMESPACES), rooms, except, { volatile: chance.hits(0.1) });
+}
+
+/** To one socket, perhaps beside a room; also to one that is away. */
+function publishToOne(stage: Stage): void {
+  const { chance } = stage.ground;
+  const lines = stage.ledger.lines.filter(({ sid }) => sid !== undefined).slice(-stage.clients.length);
+  if (lines.length === 0) return;
+  const { namespace, sid = '' } = chance.pick(lines);
+  emit(stage, namespace, chance.hits(0.3) ? [sid, chance.pick(ROOMS)] : [sid], []);
+}
+
+/** A publisher that names its messages asks until it has an answer, or more often; or takes a name for another one. */
+function publishNamed(stage: Stage): void {
+  const { chance } = stage.ground;
+  const old = stage.named.slice(-3);
+  let named = old.length > 0 && chance.hits(0.5) ? chance.pick(old) : undefined;
+  if (named === undefined || chance.hits(0.15)) {
+    stage.publishes += 1;
+    named = {
+      id: stage.publishes,
+      name: named?.name ?? `message ${stage.publishes}`,
+      namespace: named?.namespace ?? chance.pick(NAMESPACES),
+      rooms: some(stage, ROOMS, 2),
+    };
+    stage.named.push(named);
+  }
+  askNamed(stage, named, 3);
+  if (chance.hits(0.3)) askNamed(stage, named, 1);
+}
+
+function askNamed(stage: Stage, named: Named, tries: number): void {
+  const { chance, scheduler } = stage.ground;
+  const { id, name, namespace, rooms } = named;
+  stage.ledger.begin({ id, namespace, rooms, name });
+  const request = { op: 'emit', namespace, rooms, event: 'said', args: [{ publish: id }], id: name };
+  stage.ground.trace(() => `a backend publishes ${JSON.stringify(request)}`);
+  stage.functions.invoke('publish', request, (how) => {
+    const outcome = namedOutcome(how);
+    stage.ledger.endNamed(id, outcome);
+    if (tries > 1 && (outcome === 'failed' || outcome === 'under way'))
+      scheduler.after(chance.between(0, 8_000), () => askNamed(stage, named, tries - 1));
+  });
+}
+
+function namedOutcome(how: Ended): Parameters<Ledger['endNamed']>[1] {
+  if (how.kind !== 'answered') return 'failed';
+  const { ok, error } = how.value as { readonly ok: boolean; readonly error?: { readonly code: string } };
+  if (ok) return 'ok';
+  if (error?.code === 'invalid_payload') return 'other content';
+  return error?.code === 'in_progress' ? 'under way' : 'failed';
 }
 
 /** The second is asked for when the first was answered. */
 function publishTwice(stage: Stage): void {
   const namespace = stage.ground.chance.pick(NAMESPACES);
   const rooms = some(stage, ROOMS, 1);
-  emit(stage, namespace, rooms, [], () => emit(stage, namespace, rooms, []));
+  emit(stage, namespace, rooms, [], {}, () => emit(stage, namespace, rooms, []));
 }
 
 export function emit(
@@ -140,13 +220,14 @@ export function emit(
   namespace: string,
   rooms: readonly string[],
   except: readonly string[],
+  flags: { readonly volatile?: boolean } = {},
   then: () => void = () => {},
 ): void {
   const { ground, ledger, functions } = stage;
   stage.publishes += 1;
   const id = stage.publishes;
-  ledger.begin({ id, namespace, rooms, except });
-  const request = { op: 'emit', namespace, rooms, except, event: 'said', args: [{ publish: id }] };
+  ledger.begin({ id, namespace, rooms, except, ...flags });
+  const request = { op: 'emit', namespace, rooms, except, event: 'said', args: [{ publish: id }], flags };
   ground.trace(() => `a backend publishes ${JSON.stringify(request)}`);
   functions.invoke('publish', request, (how) => {
     const isOut = how.kind === 'answered' && (how.value as { readonly ok: boolean }).ok;
@@ -165,7 +246,7 @@ function disconnectSockets(stage: Stage): void {
     close: chance.hits(0.5),
   };
   stage.ground.trace(() => `a backend asks for ${JSON.stringify(request)}`);
-  for (const client of stage.clients) client.expectCut();
+  for (const client of stage.clients) client.expectEnd();
   stage.functions.invoke('publish', request);
 }
 

@@ -94,11 +94,12 @@ export class ModelTable {
   #query(input: Record<string, unknown>): { Items: Row[]; LastEvaluatedKey?: object } {
     const { KeyConditionExpression, ExpressionAttributeValues, Limit, ExclusiveStartKey } = input;
     const values = ExpressionAttributeValues as Row;
-    const through = QUERIES[KeyConditionExpression as string]?.(values);
-    if (through === undefined) throw new Error('the model knows no such query');
+    const isAsked = QUERIES[KeyConditionExpression as string]?.(values);
+    if (isAsked === undefined || input.ScanIndexForward === false)
+      throw new Error('the model knows no such query');
     const after = ExclusiveStartKey === undefined ? '' : text((ExclusiveStartKey as Row).s);
     const found = [...(this.#partitions.get(text(values[':p'])) ?? [])]
-      .filter(([order]) => order > after && order <= through)
+      .filter(([order]) => order > after && isAsked(order))
       .sort(([one], [other]) => (one < other ? -1 : 1))
       .map(([, row]) => row);
     if (Limit === undefined || found.length < (Limit as number)) return { Items: found };
@@ -127,10 +128,17 @@ export class ModelTable {
   }
 }
 
-/** Up to which sort key a query goes, by its condition. */
-const QUERIES: Readonly<Record<string, (values: Row) => string>> = {
-  'p = :p': () => '\u{ffff}',
-  'p = :p AND s <= :through': (values) => text(values[':through']),
+/** Which sort keys a query is about, by its condition. */
+const QUERIES: Readonly<Record<string, (values: Row) => (order: string) => boolean>> = {
+  'p = :p': () => () => true,
+  'p = :p AND s <= :through': (values) => {
+    const through = text(values[':through']);
+    return (order) => order <= through;
+  },
+  'p = :p AND s >= :from': (values) => {
+    const from = text(values[':from']);
+    return (order) => order >= from;
+  },
 };
 
 export function cancelled(reasons: readonly object[]): TransactionCanceledException {
