@@ -315,6 +315,9 @@ describe('an event', () => {
   });
 
   test('takes at most four calls of the table before its last post', async () => {
+    const other = await connected(at, 77);
+    await joinedNamespace(at, other);
+    await at.messages.handle(other, '42["join","list:1"]');
     const calls: string[] = [];
     const counted = await world({
       applications: [talk, neighbour],
