@@ -4,7 +4,15 @@ import { exceptionToken } from '../../lambdas/bus/names.ts';
 import type { LoggedGroup } from '../../lambdas/bus/ports.ts';
 import { OVERLAP_MS, SKEW_MS } from '../../lambdas/bus/replay.ts';
 import { offsetText } from '../../lambdas/contract/offsets.ts';
-import { connected, FakeClock, joinedNamespace, START, type World, world } from '../support/world.ts';
+import {
+  connected,
+  deliverRanges,
+  FakeClock,
+  joinedNamespace,
+  START,
+  type World,
+  world,
+} from '../support/world.ts';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -488,4 +496,33 @@ test('a secret is kept as a hash alone', async () => {
   expect(rows).not.toContain(secret);
   expect(rows).not.toContain(Buffer.from(secret, 'base64url').toString('base64'));
   expect(JSON.stringify(at.log.lines)).not.toContain(secret);
+});
+
+test('what is posted late is in the log anew before its members are read, as the same message', async () => {
+  const divided = await world({ applications: [app], clock: at.clock, inlinePosts: 1 });
+  const connections: string[] = [];
+  for (let n = 1; n <= 12; n += 1) {
+    const connection = await connected(divided, n);
+    await joinedNamespace(divided, connection);
+    connections.push(connection);
+  }
+  const published = await divided.publisher.handle({ op: 'emit', event: 'said', args: ['late'] });
+  expect(published).toMatchObject({ ok: true });
+  const whole: LoggedGroup = { kind: 'namespace', namespace: '/' };
+  const begun = at.clock.now();
+  const [first] = await divided.bus.eventLog.read(whole, { from: 0, limit: 9 });
+  divided.clock.advance(60 * SECOND);
+  await deliverRanges(divided);
+  const entries = await divided.bus.eventLog.read(whole, { from: 0, limit: 99 });
+  const anew = entries.slice(1);
+  expect(anew.length).toBeGreaterThan(0);
+  for (const entry of anew) {
+    expect(entry).toMatchObject({ id: first?.id, range: expect.anything() });
+    expect(entry.position).toBeGreaterThanOrEqual(begun + 60 * SECOND);
+    expect(entry.frames[0]).toContain(offsetText(entry));
+  }
+  const late = divided.wire.posts.filter(({ frame }) => frame.includes('"late"')).slice(1);
+  expect(late).toHaveLength(11);
+  const offsets = new Set(anew.map(offsetText));
+  for (const { frame } of late) expect([...offsets].some((each) => frame.includes(each))).toBe(true);
 });
