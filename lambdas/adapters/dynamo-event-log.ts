@@ -10,6 +10,9 @@ import { idText, logKey, logPartition, logPosition, messageKey, type RowKey, rea
 import { logEnd, ROW_VERSION, type Row } from './rows.ts';
 import { TableCalls, type TableCallsOptions } from './table-calls.ts';
 
+/** One BatchGetItem (DynamoDB quotas page: 100 keys, 16 MB). */
+const POINTERS = 100;
+
 export class DynamoEventLog implements EventLog {
   readonly #calls: TableCalls;
   readonly #table: string;
@@ -65,23 +68,34 @@ export class DynamoEventLog implements EventLog {
 
   async read(
     group: LoggedGroup,
-    { from, limit, descending, after: place }: Parameters<EventLog['read']>[1],
+    {
+      from,
+      limit,
+      descending,
+      after: place,
+      characters = Number.POSITIVE_INFINITY,
+    }: Parameters<EventLog['read']>[1],
   ): Promise<LogEntry[]> {
     const p = logPartition(group);
-    const rows: Row[] = [];
+    const entries: LogEntry[] = [];
+    let left = characters;
     for (let after = place === undefined ? undefined : logKey(group, place.position, place.id).s; ; ) {
       const page = await this.#calls.query({
         KeyConditionExpression: 'p = :p AND s >= :from',
         ExpressionAttributeValues: { ':p': p, ':from': logPosition(from) },
-        Limit: limit - rows.length,
+        Limit: limit - entries.length,
         ScanIndexForward: descending !== true,
         ...(after === undefined ? {} : { ExclusiveStartKey: { p, s: after } }),
       });
-      rows.push(...page.rows);
+      for (const part of partsOf(page.rows)) {
+        if (left < 0) break;
+        const whole = await this.#whole(part);
+        entries.push(...whole);
+        left -= whole.reduce((sum, { frames }) => frames.reduce((all, { length }) => all + length, sum), 0);
+      }
       after = page.next;
-      if (after === undefined || rows.length >= limit) break;
+      if (after === undefined || entries.length >= limit || left < 0) return entries;
     }
-    return this.#whole(rows);
   }
 
   async #whole(rows: readonly Row[]): Promise<LogEntry[]> {
@@ -100,6 +114,14 @@ export class DynamoEventLog implements EventLog {
       return message === undefined ? [] : [readEntry(row, message)];
     });
   }
+}
+
+/** What rows point to may be far larger than they are: a few at a time are followed. */
+function partsOf(rows: readonly Row[]): Row[][] {
+  const size = rows.some((row) => row.frames === undefined) ? POINTERS : Math.max(rows.length, 1);
+  return Array.from({ length: Math.ceil(rows.length / size) }, (_, part) =>
+    rows.slice(part * size, (part + 1) * size),
+  );
 }
 
 function messageColumns({ frames, identity }: LogEntry): Row {

@@ -318,7 +318,7 @@ export class DynamoStore implements Store {
       Update: {
         TableName: this.#table,
         Key: socketKey(known),
-        UpdateExpression: takeOverUpdate(address !== undefined, taken.expiresAt !== undefined),
+        UpdateExpression: takeOverUpdate(address !== undefined),
         ConditionExpression: '#connection = :before AND version = :version AND ended = :false',
         ExpressionAttributeNames: { '#connection': 'connection', '#state': 'state', '#at': 'at' },
         ExpressionAttributeValues: {
@@ -334,7 +334,6 @@ export class DynamoStore implements Store {
           ':false': false,
           ':one': 1,
           ...(address === undefined ? {} : { ':address': connectionBytes(address) }),
-          ...(taken.expiresAt === undefined ? {} : { ':expiresAt': taken.expiresAt }),
         },
       },
     };
@@ -343,22 +342,27 @@ export class DynamoStore implements Store {
   async saveExpiry(socket: SocketRef, at: number): Promise<void> {
     await this.#calls.update({
       Key: socketKey(socket),
-      UpdateExpression: 'SET expiresAt = :at',
+      UpdateExpression: 'SET expiresAt = :at, version = version + :one',
       ConditionExpression: '#connection = :connection',
       ExpressionAttributeNames: { '#connection': 'connection' },
-      ExpressionAttributeValues: { ':at': at, ':connection': connectionBytes(socket.connectionId) },
+      ExpressionAttributeValues: {
+        ':at': at,
+        ':one': 1,
+        ':connection': connectionBytes(socket.connectionId),
+      },
     });
   }
 
   async noteGap(socket: SocketRef, position: number): Promise<void> {
     await this.#calls.update({
       Key: socketKey(socket),
-      UpdateExpression: 'SET gap = if_not_exists(gap, :gap)',
+      // The earliest stays; whoever recovers from it while there is a later one must not close that.
+      UpdateExpression: 'SET gapAt = if_not_exists(gapAt, :at), gapOn = :connection',
       ConditionExpression:
         'attribute_exists(secret) AND (#connection = :connection OR address = :connection)',
       ExpressionAttributeNames: { '#connection': 'connection' },
       ExpressionAttributeValues: {
-        ':gap': { position, connectionId: socket.connectionId },
+        ':at': position,
         ':connection': connectionBytes(socket.connectionId),
       },
     });
@@ -367,13 +371,12 @@ export class DynamoStore implements Store {
   async closeGap(socket: SocketRef): Promise<void> {
     await this.#calls.update({
       Key: socketKey(socket),
-      UpdateExpression: 'REMOVE gap',
-      ConditionExpression: '#connection = :connection AND NOT gap.connectionId IN (:id, :address)',
+      UpdateExpression: 'REMOVE gapAt, gapOn',
+      ConditionExpression: '#connection = :connection AND NOT gapOn IN (:connection, :address)',
       ExpressionAttributeNames: { '#connection': 'connection' },
       ExpressionAttributeValues: {
         ':connection': connectionBytes(socket.connectionId),
-        ':id': socket.connectionId,
-        ':address': addressOf(socket),
+        ':address': connectionBytes(addressOf(socket)),
       },
     });
   }
@@ -418,7 +421,9 @@ export class DynamoStore implements Store {
           Key: socketKey(socket),
           UpdateExpression: `SET ${['version = version + :one', ...rooms.map((_, i) => `rooms.#r${i} = if_not_exists(rooms.#r${i}, :at)`), ...whos.sets].join(', ')}`,
           ConditionExpression: [
-            '#state = :open AND #connection = :connection AND size(rooms) <= :most',
+            '#state = :open AND #connection = :connection',
+            // A recovered socket joins the rooms that it has, to be counted as present again.
+            `(size(rooms) <= :most OR (${rooms.map((_, i) => `attribute_exists(rooms.#r${i})`).join(' AND ')}))`,
             ...whos.freeOrSame,
           ].join(' AND '),
           ExpressionAttributeNames: {
@@ -664,12 +669,11 @@ export class DynamoStore implements Store {
   }
 }
 
-function takeOverUpdate(hasAddress: boolean, expires: boolean): string {
+function takeOverUpdate(hasAddress: boolean): string {
   const sets = [
     '#connection = :connection, #state = :pending, #at = :at, t = :t, identities = :identities',
     'handshake = :handshake, recovered = :true, version = version + :one',
     ...(hasAddress ? ['address = :address'] : []),
-    ...(expires ? ['expiresAt = :expiresAt'] : []),
   ];
   return `SET ${sets.join(', ')} REMOVE closedAt${hasAddress ? '' : ', address'}`;
 }

@@ -128,7 +128,7 @@ function readSession(row: Row): Session | undefined {
     version: row.version as number,
     ...(typeof row.closedAt === 'number' ? { closedAt: row.closedAt } : {}),
     ended: row.ended === true,
-    ...(row.gap === undefined ? {} : { gap: row.gap as NonNullable<Session['gap']> }),
+    ...(typeof row.gapAt === 'number' ? { gap: row.gapAt } : {}),
   };
 }
 

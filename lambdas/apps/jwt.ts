@@ -23,8 +23,6 @@ export interface JwtOptions {
 const SECRET = 'JWT_SECRET';
 /** Clocks of issuers are not ours. */
 const CLOCK_TOLERANCE_SECONDS = 5;
-/** No connection lives that long, so nothing needs to happen to it when such a token ends. */
-const OUTLIVES_CONNECTIONS_MS = 24 * 60 * 60_000;
 const BEARER = /^Bearer +(\S+)$/i;
 
 type Verified =
@@ -49,7 +47,7 @@ export function jwt(options: JwtOptions): Auth<TokenIdentity> {
       if (expiresAt !== null && expiresAt <= context.now()) return options.onFailure('invalid', context);
       const identity = verified.identity as unknown as Json;
       // Some issuers write milliseconds into `exp`, or a date no calendar has: not a time anything can be due at.
-      return expiresAt === null || expiresAt - context.now() > OUTLIVES_CONNECTIONS_MS
+      return expiresAt === null || !Number.isSafeInteger(expiresAt)
         ? { kind: 'accepted', identity }
         : { kind: 'accepted', identity, expiresAt };
     },

@@ -105,7 +105,12 @@ export async function withoutExcepted(
 
 /** The open sockets of a target, with what is known of them. */
 export async function openSockets(bus: AudienceBus, target: Target): Promise<SocketRecord[]> {
+  return (await socketsOf(bus, target)).filter((record) => record.state === 'open');
+}
+
+/** The sockets of a target, those among them that are not let in yet as well. */
+export async function socketsOf(bus: AudienceBus, target: Target): Promise<SocketRecord[]> {
   const found = await audience(bus, target);
   const records = await bus.store.sockets(found.map(({ id }) => ({ namespace: target.namespace, id })));
-  return records.filter((record) => record.state === 'open');
+  return records.filter((record) => record.state !== 'closed');
 }

@@ -1,6 +1,7 @@
 /** What a socket that joins a room is told of it: the last event, where the room's kind says so (design D10). */
 import type { Bus } from './context.ts';
 import { deliver } from './delivery.ts';
+import { UnavailableError } from './errors.ts';
 import { lastEvent } from './history.ts';
 import { withOffset } from './message.ts';
 import { exceptionToken } from './names.ts';
@@ -10,7 +11,7 @@ import type { LogEntry, SocketRecord } from './ports.ts';
  * Posts the last event of each room to a socket whose memberships are written: what is published from then on it hears
  * anyway, so that no event is missed, and one may be heard twice, with the same id. The offset has that id, and the time
  * of the join as its position: with the event's own, a client that comes back would say that it has heard nothing since.
- * @throws whatever kept a log from being read
+ * @throws whatever kept a log from being read, or an event from being posted
  */
 export async function postLastEvents(
   bus: Bus,
@@ -28,7 +29,7 @@ export async function postLastEvents(
     const offset = { position: Math.max(now, entry.position), id: entry.id };
     const outcome = await deliver(bus, connectionId, withOffset(entry.frames, offset));
     if (outcome !== 'posted')
-      bus.log.debug('the last event of a room did not reach its socket', { socketId: id, outcome });
+      throw new UnavailableError(`the last event of a room did not reach the socket ${id}: ${outcome}`);
   }
 }
 

@@ -178,12 +178,11 @@ export class Lifecycle implements SocketEnder {
 
   /** A new socket. */
   async #begin(
-    created: SocketRecord,
+    socket: SocketRecord,
     expiresAt: number | undefined,
     pid?: string,
   ): Promise<'done' | 'violation'> {
-    const socket: SocketRecord = expiresAt === undefined ? created : { ...created, expiresAt };
-    const due = this.#dueOf(socket);
+    const due = this.#dueOf(socket, expiresAt);
     const outcome = await this.#onceFree(() => this.#bus.store.connectSocket(socket, due));
     if (outcome === 'occupied') return 'violation';
     if (outcome === 'closed') return 'done';
@@ -198,10 +197,10 @@ export class Lifecycle implements SocketEnder {
     expiresAt: number | undefined,
   ): Promise<'done' | 'violation' | 'fresh'> {
     const { namespace, connectionId, address, connectedAt, identities, handshake } = socket;
-    const taken = { namespace, connectionId, connectedAt, identities, handshake, expiresAt };
+    const taken = { namespace, connectionId, connectedAt, identities, handshake };
     const found = await this.#onceFree(() =>
       this.#recovery.takeOver(shown, address === undefined ? taken : { ...taken, address }, (each) =>
-        this.#dueOf(each),
+        this.#dueOf(each, expiresAt),
       ),
     );
     if (found === 'fresh') return 'fresh';
@@ -214,10 +213,11 @@ export class Lifecycle implements SocketEnder {
       await this.leaveNamespace(found);
       return 'fresh';
     }
-    if (!(await this.#recovery.replay(found, missed.entries))) {
-      // It comes back, to the same session: a new one would hide that something is missing.
-      this.#bus.log.warn('a replay failed, closing the connection', { connectionId });
-      await this.close(connectionId);
+    const outcome = await this.#recovery.replay(found, missed.entries);
+    if (outcome !== 'done') {
+      // It comes back: to the same session, or where that would end the same way to a new one.
+      this.#bus.log.warn('a replay failed, closing the connection', { connectionId, outcome });
+      await this.close(connectionId, outcome === 'impossible');
       return 'done';
     }
     await this.#admit(found, shown.pid);
@@ -225,14 +225,18 @@ export class Lifecycle implements SocketEnder {
     return 'done';
   }
 
-  #dueOf({ namespace, id, connectionId, connectedAt, expiresAt }: SocketRecord): Due[] {
+  /** @param expiresAt when the proof that the client connected with ends */
+  #dueOf(record: SocketRecord, expiresAt: number | undefined): Due[] {
+    const { namespace, id, connectionId, connectedAt } = record;
     const socket = { namespace, id };
     const pendingAt = this.#bus.clock.now() + CONNECT_TIMEOUT_MS;
     const pending: Due = { kind: 'pending', at: pendingAt, connectionId, socket };
+    const never = Number.POSITIVE_INFINITY;
+    const ends = Math.min(expiresAt ?? never, record.expiresAt ?? never);
     // No connection outlives two hours: what expires later needs no row.
-    return expiresAt === undefined || expiresAt > connectedAt + MAX_CONNECTION_MS
+    return ends > connectedAt + MAX_CONNECTION_MS
       ? [pending]
-      : [pending, { kind: 'expiry', at: expiresAt, connectionId, socket }];
+      : [pending, { kind: 'expiry', at: ends, connectionId, socket }];
   }
 
   async #admit(socket: SocketRecord, pid: string | undefined): Promise<void> {
@@ -247,7 +251,7 @@ export class Lifecycle implements SocketEnder {
   async opened(socket: SocketRecord): Promise<void> {
     if (!(await this.#bus.store.openSocket(socket))) return;
     const session = new SocketSession(this.#bus, { ...socket, state: 'open', hooksDue: true }, this);
-    if (socket.recovered === true) await this.presences.returned(session);
+    if (socket.recovered === true) await this.#returned(session);
     for (const application of this.#bus.registry.namespace(socket.namespace) ?? []) {
       if (session.ended) break;
       const { onConnect } = application;
@@ -270,7 +274,16 @@ export class Lifecycle implements SocketEnder {
 
   /** A recovered socket counts as present again, should it not yet; repeating it is harmless. */
   async returned(socket: SocketRecord): Promise<void> {
-    await this.presences.returned(new SocketSession(this.#bus, socket, this));
+    await this.#returned(new SocketSession(this.#bus, socket, this));
+  }
+
+  async #returned(session: SocketSession): Promise<void> {
+    const outcome = await this.presences.returned(session);
+    if (outcome !== 'joined')
+      this.#bus.log.warn('a recovered socket is not counted as present', {
+        socketId: session.record.id,
+        outcome,
+      });
   }
 
   /** DISCONNECT from the client, or the end of one socket among several of a connection: it does not come back to it. */

@@ -6,8 +6,8 @@ import { BusError, invalidPayload } from './errors.ts';
 import { newId } from './names.ts';
 import type { NamedPublication } from './ports.ts';
 
-/** Longer than a publish takes: the log, 5 s of posts, and what is handed over. A crashed one is repeated after that. */
-export const LEASE_MS = 10_000;
+/** As long as the publish function may run (28 s, `lib/functions.ts`), and 4 s for clocks. A crashed one is repeated after that. */
+export const LEASE_MS = 32_000;
 /** How long one that is under way somewhere else is waited for. */
 const WAIT_MS = 5_000;
 const WAIT_STEP_MS = 200;
@@ -20,7 +20,7 @@ export function publicationHash(parts: readonly unknown[]): string {
 /**
  * Runs it unless it has been done; then the answer is the one that was given.
  * @throws BusError `invalid_payload` where the name belongs to something else; `in_progress`, retryable, where it is
- *   under way or was cut off less than 10 s ago: nobody is told that it is done before it is
+ *   under way or was cut off less than 32 s ago: nobody is told that it is done before it is
  */
 export async function once(
   bus: Pick<Bus, 'publications' | 'clock' | 'random' | 'log'>,

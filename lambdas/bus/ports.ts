@@ -61,7 +61,7 @@ export interface SocketRecord {
   readonly session?: Session;
   /** It has been taken over by another connection: its client gets what it missed, not another greeting. */
   readonly recovered?: true;
-  /** When what its client has proven ends. */
+  /** When what its client has proven since it connected ends; the proof that it connected with is asked for each time. */
   readonly expiresAt?: Millis;
 }
 
@@ -76,8 +76,8 @@ export interface Session {
   readonly closedAt?: Millis;
   /** By its client or the server, in earnest: it does not come back. */
   readonly ended: boolean;
-  /** An event of that time could not be posted to this connection, nor could the connection be cut. */
-  readonly gap?: { readonly position: Millis; readonly connectionId: string };
+  /** An event of that time could not be posted, nor could the connection be cut. */
+  readonly gap?: Millis;
 }
 
 export interface SocketKey {
@@ -372,6 +372,8 @@ export interface EventLog {
       readonly limit: number;
       readonly descending?: boolean;
       readonly after?: Pick<LogEntry, 'position' | 'id'>;
+      /** Reads no further once the frames have so many. */
+      readonly characters?: number;
     },
   ): Promise<LogEntry[]>;
 }

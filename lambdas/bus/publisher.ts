@@ -14,7 +14,7 @@ import {
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { withAttachments } from '../protocol/socket-packet.ts';
 import { askForBackend } from './ask-for-backend.ts';
-import { openSockets, type Target } from './audience.ts';
+import { openSockets, socketsOf, type Target } from './audience.ts';
 import { CallEffects } from './call-effects.ts';
 import { appContext, type Bus } from './context.ts';
 import { countSockets, roomPresence } from './counting.ts';
@@ -29,7 +29,7 @@ import { parsePayload } from './payloads.ts';
 import type { SocketRecord } from './ports.ts';
 import { isDone, publish } from './publication.ts';
 import { reapLater } from './reaping.ts';
-import { provesIdentity } from './replay.ts';
+import { isProvenBy } from './replay.ts';
 import { NamespaceBroadcast, SocketSession } from './socket-session.ts';
 
 const CONCURRENCY = 16;
@@ -78,10 +78,10 @@ export class Publisher {
       case 'socketsJoin':
         return done(await this.#eachSocket(request, (session) => session.join(request.join)));
       case 'socketsLeave':
-        await endSessions(this.#bus, this.#known(request));
+        await this.#endAbsent(this.#known(request));
         return done(await this.#eachSocket(request, (session) => session.leave(request.leave)));
       case 'disconnectSockets':
-        await endSessions(this.#bus, this.#known(request));
+        await this.#endAbsent(this.#known(request));
         return done(await this.#eachSocket(request, (session) => session.disconnect(request.close)));
       case 'grant':
         await new Grants(this.#bus.rows, this.#known(request).namespace).add(request.identity, request.room);
@@ -119,17 +119,30 @@ export class Publisher {
     return { sockets: count };
   }
 
+  /**
+   * Ends the sessions of a target's sockets that are not there to be told: who is away finds it in the log; who is just
+   * coming back has read that, and is cut.
+   */
+  async #endAbsent(target: Target, identity?: string | number): Promise<void> {
+    await endSessions(this.#bus, target, identity === undefined ? undefined : String(identity));
+    const records = await socketsOf(this.#bus, target);
+    const pending = records.filter(
+      (record) => record.state === 'pending' && (identity === undefined || isProvenBy(record, identity)),
+    );
+    await pMap(pending, ({ connectionId }) => this.#lifecycle.close(connectionId, true), {
+      concurrency: CONCURRENCY,
+    });
+  }
+
   /** Takes the grant back and its sockets out of the room: who may not join may not stay. */
   async #revoke(
     request: Extract<PublishRequest, { op: 'revoke' }>,
   ): Promise<{ revoked: true; sockets: number }> {
     const { namespace, identity, room } = this.#known(request);
     await new Grants(this.#bus.rows, namespace).remove(identity, room);
-    await endSessions(this.#bus, { namespace, rooms: [room], except: [] }, String(identity));
+    await this.#endAbsent({ namespace, rooms: [room], except: [] }, identity);
     const members = await openSockets(this.#bus, { namespace, rooms: [room], except: [] });
-    const theirs = members.filter(({ identities, data }) =>
-      [...Object.values(identities), ...Object.values(data)].some((each) => provesIdentity(each, identity)),
-    );
+    const theirs = members.filter((record) => isProvenBy(record, identity));
     for (const record of theirs) await new SocketSession(this.#bus, record, this.#lifecycle).leave([room]);
     return { revoked: true, sockets: theirs.length };
   }

@@ -12,14 +12,24 @@ import { MINUTE_MS } from './heartbeat.ts';
 import { withOffset } from './message.ts';
 import { newId } from './names.ts';
 import type { Due, Json, LogEntry, Millis, Random, Session, SocketRecord } from './ports.ts';
-import { type Missed, MOST_MISSED, missedEvents, planReplay, type ReplayPlan } from './replay.ts';
+import {
+  type Missed,
+  MOST_MISSED,
+  MOST_MISSED_BYTES,
+  missedEvents,
+  planReplay,
+  type ReplayPlan,
+  sizeOf,
+} from './replay.ts';
 
 /** How long after its end a session may be recovered. */
 export const RECOVERY_WINDOW_MS = 5 * MINUTE_MS;
 /** All events of a replay are posted within this time; `message` has 25 s for everything. */
-const REPLAY_MS = 15_000;
-/** Logs that are read, and rooms that are noted, at the same time. */
+const REPLAY_MS = 18_000;
+/** Rooms that are noted at the same time. */
 const CONCURRENCY = 16;
+/** Logs that are read at the same time: each may hold as much as all of them may. */
+const READ_CONCURRENCY = 6;
 /** What changes a session while it is taken over is a matter of moments. */
 const TRIES = 5;
 /** Overlaps and exceptions are read too, and not sent. */
@@ -94,30 +104,19 @@ export class Recovery {
     taken: Pick<
       SocketRecord,
       'namespace' | 'connectionId' | 'address' | 'connectedAt' | 'identities' | 'handshake'
-    > & {
-      readonly expiresAt: Millis | undefined;
-    },
+    >,
     due: (socket: SocketRecord) => readonly Due[],
   ): Promise<SocketRecord | 'fresh' | 'closed' | 'occupied'> {
-    const { clock, log, metrics, store } = this.#bus;
-    const { expiresAt, ...changed } = taken;
+    const { clock, store } = this.#bus;
     for (let tries = 0; tries < TRIES; tries += 1) {
       const known = await store.socket({ namespace: taken.namespace, id: shown.socketId });
       const refusal = refuseRecovery(known, shown, taken.identities, clock.now());
-      if (refusal !== undefined || known === undefined) {
-        log.info('a session is not recovered', { connectionId: taken.connectionId, because: refusal });
-        metrics.count('RecoveryMisses', 1);
-        return 'fresh';
-      }
-      const { address: _, expiresAt: earlier, ...kept } = known;
-      const ends = [expiresAt, earlier].filter((each) => each !== undefined);
-      const socket: SocketRecord = {
-        ...kept,
-        ...changed,
-        ...(ends.length === 0 ? {} : { expiresAt: Math.min(...ends) }),
-        state: 'pending',
-        recovered: true,
-      };
+      if (refusal !== undefined || known === undefined) return this.#fresh(taken.connectionId, refusal);
+      const { address: _, ...kept } = known;
+      const socket: SocketRecord = { ...kept, ...taken, state: 'pending', recovered: true };
+      // Who may not have it is not let near what is said there meanwhile; that it may is settled when the log is read again.
+      const { kind } = await this.missed(socket, shown);
+      if (kind !== 'missed') return this.#fresh(taken.connectionId, kind);
       await this.#noteRooms(socket);
       const outcome = await store.recoverSocket(known, socket, due(socket));
       if (outcome === 'closed' || outcome === 'occupied') return outcome;
@@ -130,19 +129,29 @@ export class Recovery {
     throw new UnavailableError('a session keeps changing while it is taken over');
   }
 
+  #fresh(connectionId: string, because: string | undefined): 'fresh' {
+    this.#bus.log.info('a session is not recovered', { connectionId, because });
+    this.#bus.metrics.count('RecoveryMisses', 1);
+    return 'fresh';
+  }
+
   /** What the socket's client has missed, from logs that are read after its memberships were moved. */
   async missed(socket: SocketRecord, shown: Shown): Promise<Missed> {
     const { session } = socket;
     if (session === undefined) return { kind: 'ended' };
     const plan = planReplay(socket, session, shown.offset, this.#bus.clock.now());
     const entries = await this.#read(plan);
-    return entries === 'tooMany'
-      ? { kind: 'tooMany' }
-      : missedEvents(socket, plan, entries, session.gap?.position);
+    return entries === 'tooMany' ? { kind: 'tooMany' } : missedEvents(socket, plan, entries, session.gap);
   }
 
-  /** Posts what was missed, in order. False where something of it may not have arrived. */
-  async replay(socket: SocketRecord, entries: readonly LogEntry[]): Promise<boolean> {
+  /**
+   * Posts what was missed, in order. `failed`: something of it may not have arrived, and another attempt may do better.
+   * `impossible`: it would not; something can never be posted, or all of it is too much for the time there is.
+   */
+  async replay(
+    socket: SocketRecord,
+    entries: readonly LogEntry[],
+  ): Promise<'done' | 'failed' | 'impossible'> {
     const { clock, metrics } = this.#bus;
     const end = clock.now() + REPLAY_MS;
     for (const { frames, position, id } of entries) {
@@ -150,11 +159,13 @@ export class Recovery {
       const packet = withOffset(frames, { position, id });
       const rules = { first: retryEvents, rest: retryEvents };
       const { outcome } = await postPacketUntil(this.#bus, socket.connectionId, packet, rules, deadline);
-      if (outcome !== 'ok' || clock.now() > end) return false;
+      if (outcome === 'gone') return 'failed';
+      if (outcome === 'refused' || clock.now() > end) return 'impossible';
+      if (outcome !== 'ok') return 'failed';
     }
     metrics.count('RecoveryHits', 1);
     metrics.count('Replayed', entries.length);
-    return true;
+    return 'done';
   }
 
   async #noteRooms({ namespace, id, rooms }: SocketRecord): Promise<void> {
@@ -166,15 +177,17 @@ export class Recovery {
 
   async #read({ sources }: ReplayPlan): Promise<LogEntry[] | 'tooMany'> {
     const all: LogEntry[] = [];
+    const isTooMany = () => all.length > MOST_READ || sizeOf(all) > MOST_MISSED_BYTES;
     await pMap(
       sources,
       async ({ group, from }) => {
-        if (all.length > MOST_READ) return;
-        all.push(...(await this.#bus.eventLog.read(group, { from, limit: MOST_READ + 1 })));
+        if (isTooMany()) return;
+        const limits = { limit: MOST_READ + 1, characters: MOST_MISSED_BYTES };
+        all.push(...(await this.#bus.eventLog.read(group, { from, ...limits })));
       },
-      { concurrency: CONCURRENCY },
+      { concurrency: READ_CONCURRENCY },
     );
-    return all.length > MOST_READ ? 'tooMany' : all;
+    return isTooMany() ? 'tooMany' : all;
   }
 }
 

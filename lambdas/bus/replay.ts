@@ -17,7 +17,7 @@ export const OVERLAP_MS = DELIVERY_DEADLINE_MS + POST_MS + SKEW_MS;
 /** More is a new session, and never a part of them. */
 export const MOST_MISSED = 1_000;
 /** They are held in memory until they are posted. */
-const MOST_MISSED_BYTES = 16 * 1_024 * 1_024;
+export const MOST_MISSED_BYTES = 16 * 1_024 * 1_024;
 
 export interface ReplaySource {
   readonly group: LoggedGroup;
@@ -40,7 +40,7 @@ export function planReplay(
   const parsed = parseOffset(offsetText);
   const offset = parsed !== undefined && parsed.position <= now + SKEW_MS ? parsed : undefined;
   const received = Math.max(offset?.position ?? 0, session.position);
-  const start = Math.min(received, session.gap?.position ?? received) - OVERLAP_MS;
+  const start = Math.min(received, session.gap ?? received) - OVERLAP_MS;
   const { namespace, id, rooms } = socket;
   const source = (group: LoggedGroup, since: Millis): ReplaySource => ({
     group,
@@ -73,10 +73,13 @@ export function missedEvents(
   entries: readonly LogEntry[],
   gap?: Millis,
 ): Missed {
-  const excepted = new Set([socket.id, ...Object.keys(socket.rooms)].map(exceptionToken));
+  // Whoever joined an excepted room later was not excepted when the event was published.
+  const since = new Map([[exceptionToken(socket.id), 0]]);
+  for (const [room, joinedAt] of Object.entries(socket.rooms)) since.set(exceptionToken(room), joinedAt);
   const mine = entries.filter(
-    ({ range, except }) =>
-      (range === undefined || isWithin(range, socket.id)) && !except.some((token) => excepted.has(token)),
+    ({ range, except, position }) =>
+      (range === undefined || isWithin(range, socket.id)) &&
+      !except.some((token) => (since.get(token) ?? Number.POSITIVE_INFINITY) <= position),
   );
   if (mine.some((entry) => entry.frames.length === 0 && endsSession(entry, socket))) return { kind: 'ended' };
   const received = receivedMessages(mine, offset, gap);
@@ -86,10 +89,7 @@ export function missedEvents(
       missed.set(entry.id, entry);
   }
   const result = [...missed.values()];
-  const bytes = result.reduce(
-    (sum, { frames }) => sum + frames.reduce((all, frame) => all + frame.length, 0),
-    0,
-  );
+  const bytes = sizeOf(result);
   if (result.length > MOST_MISSED || bytes > MOST_MISSED_BYTES) return { kind: 'tooMany' };
   return { kind: 'missed', entries: result };
 }
@@ -112,15 +112,23 @@ function receivedMessages(
   return new Set([offset.id, ...received]);
 }
 
+/** Characters of their frames. */
+export function sizeOf(entries: readonly LogEntry[]): number {
+  return entries.reduce((sum, { frames }) => frames.reduce((all, { length }) => all + length, sum), 0);
+}
+
 function byPosition(one: LogEntry, other: LogEntry): number {
   return one.position - other.position || (one.id < other.id ? -1 : one.id > other.id ? 1 : 0);
 }
 
-function endsSession(
-  { identity }: LogEntry,
-  { identities, data }: Pick<SocketRecord, 'identities' | 'data'>,
-): boolean {
-  if (identity === undefined) return true;
+function endsSession({ identity }: LogEntry, socket: Proofs): boolean {
+  return identity === undefined || isProvenBy(socket, identity);
+}
+
+type Proofs = Pick<SocketRecord, 'identities' | 'data'>;
+
+/** Whether a socket's client has proven to be this identity. */
+export function isProvenBy({ identities, data }: Proofs, identity: string | number): boolean {
   return [...Object.values(identities), ...Object.values(data)].some((each) =>
     provesIdentity(each, identity),
   );
@@ -130,7 +138,7 @@ function endsSession(
  * Whether what is stored of a socket proves this identity; `7` and `"7"` are the same. A proof that came after the
  * handshake is kept in the socket's data by the application that asked for it.
  */
-export function provesIdentity(stored: Json | undefined, identity: string | number): boolean {
+function provesIdentity(stored: Json | undefined, identity: string | number): boolean {
   if (typeof stored !== 'object' || stored === null || Array.isArray(stored)) return false;
   const { id, identity: inner } = stored as { readonly id?: Json; readonly identity?: Json };
   if ((typeof id === 'string' || typeof id === 'number') && String(id) === String(identity)) return true;

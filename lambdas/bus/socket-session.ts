@@ -297,11 +297,12 @@ export class ApplicationSocket implements AnySocket {
   expireAt(at: number): Promise<void> {
     const { bus, ref } = this.#session;
     return this.#session.enqueue(async () => {
+      // The session may outlive its connection, and is held to it.
+      await bus.store.saveExpiry(ref, at);
       // No connection outlives two hours: what expires later needs no row.
       if (at > ref.connectedAt + MAX_CONNECTION_MS) return;
       const { connectionId, namespace, id } = ref;
       await bus.store.addDue({ kind: 'expiry', at, connectionId, socket: { namespace, id } });
-      await bus.store.saveExpiry(ref, at);
     });
   }
 

@@ -3,7 +3,7 @@
  * (design D9). A position, the time of publishing, orders events; the message's id names one, however often it is sent.
  */
 import { createHash } from 'node:crypto';
-import { hasIdForm, ID_BYTES } from './ids.ts';
+import { ID_BYTES } from './ids.ts';
 
 export interface Offset {
   /** Milliseconds since the epoch, by the publisher's clock. */
@@ -26,9 +26,8 @@ export function parseOffset(text: unknown): Offset | undefined {
   return { position: Number.parseInt(text.slice(0, DIGITS), 36), id: text.slice(DIGITS) };
 }
 
-/** A message's id from what its publisher calls it, which may be any text: the same name is the same message. */
+/** A message's id from what its publisher calls it, which may be any text: one name of a namespace is one message. */
 export function messageId(namespace: string, name: string): string {
-  if (hasIdForm(name)) return name;
   return createHash('sha256')
     .update(`${Buffer.byteLength(namespace)}:message:${namespace}${name}`)
     .digest()

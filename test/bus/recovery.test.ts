@@ -3,7 +3,7 @@ import { defineApp } from '../../lambdas/apps/define-app.ts';
 import { exceptionToken } from '../../lambdas/bus/names.ts';
 import type { LoggedGroup } from '../../lambdas/bus/ports.ts';
 import { OVERLAP_MS, SKEW_MS } from '../../lambdas/bus/replay.ts';
-import { offsetText } from '../../lambdas/contract/offsets.ts';
+import { messageId, offsetText } from '../../lambdas/contract/offsets.ts';
 import {
   connected,
   deliverRanges,
@@ -461,33 +461,141 @@ describe('who comes back', () => {
     expect(await back({ pid, offset: later }, 3)).toMatchObject({ recovered: true, sent: [] });
   });
 
-  test('is held to the earlier end of its proofs', async () => {
-    const connection = await connected(at, 7);
-    await at.messages.handle(connection, `40${JSON.stringify({ until: START + 5 * MINUTE })}`);
-    const reply = at.wire.framesTo(connection).find((frame) => frame.startsWith('40{')) ?? '';
-    const { pid: own } = JSON.parse(reply.slice(2)) as { pid: string };
+  test('brings a proof for each connection, and is held to what it has proven since', async () => {
+    const connectAs = async (n: number, auth: object) => {
+      const connection = await connected(at, n);
+      await at.messages.handle(connection, `40${JSON.stringify(auth)}`);
+      const reply = at.wire.framesTo(connection).find((frame) => frame.startsWith('40{')) ?? '40{}';
+      return { connection, shown: (JSON.parse(reply.slice(2)) as { pid?: string }).pid };
+    };
+    const expiries = async (second: number) => {
+      const minute = Math.ceil((START + second * SECOND) / MINUTE);
+      const shards = Array.from({ length: at.store.dueShards() }, (_, shard) => at.store.due(minute, shard));
+      return (await Promise.all(shards)).flat().filter(({ kind }) => kind === 'expiry');
+    };
+    const first = await connectAs(7, { until: START + 300 * SECOND });
+    expect(await expiries(300)).toMatchObject([{ connectionId: first.connection }]);
     goTo(60);
-    const second = await connected(at, 8);
-    await at.messages.handle(second, `40${JSON.stringify({ pid: own })}`);
-    expect(at.wire.framesTo(second).some((frame) => frame.includes(own))).toBe(true);
-    const due = (
-      await Promise.all(
-        Array.from({ length: at.store.dueShards() }, (_, shard) =>
-          at.store.due(Math.ceil((START + 5 * MINUTE) / MINUTE), shard),
-        ),
-      )
-    ).flat();
-    expect(
-      due
-        .filter(({ kind }) => kind === 'expiry')
-        .map(({ connectionId }) => connectionId)
-        .sort(),
-    ).toEqual([connection, second].sort());
-    goTo(301);
-    const third = await connected(at, 9);
-    await at.messages.handle(third, `40${JSON.stringify({ pid: own })}`);
-    expect(at.wire.framesTo(third).some((frame) => frame.includes(own))).toBe(false);
+    // A fresh token is as good as the first one was.
+    const second = await connectAs(8, { pid: first.shown, until: START + 900 * SECOND });
+    expect(second.shown).toBe(first.shown);
+    expect(await expiries(900)).toMatchObject([{ connectionId: second.connection }]);
+    const socket = { namespace: '/', id: String(first.shown).slice(0, 20), connectionId: second.connection };
+    // Beyond the life of any connection: the session is held to it all the same.
+    await at.store.saveExpiry({ ...socket, connectedAt: START }, START + 200 * MINUTE);
+    goTo(120 * 60);
+    const third = await connectAs(9, { pid: first.shown });
+    expect(third.shown).toBe(first.shown);
+    expect(await expiries(200 * 60)).toMatchObject([{ connectionId: third.connection }]);
+    goTo(201 * 60);
+    expect((await connectAs(10, { pid: first.shown })).shown).not.toBe(first.shown);
   });
+
+  test.each([
+    ['revoked', { op: 'revoke', identity: 1, room: 'room:a' }],
+    ['disconnected', { op: 'disconnectSockets', rooms: ['room:a'] }],
+    ['taken out of a room', { op: 'socketsLeave', rooms: ['room:a'], leave: ['room:a'] }],
+  ])('and is %s while it is sent what it missed is cut, and has a new session', async (_what, request) => {
+    await at.store.join(ref(), ['room:a'], at.clock.now());
+    await append({ at: T, id: 'e1' });
+    goTo(100);
+    await at.lifecycle.disconnected(old);
+    let done: Promise<unknown> | undefined;
+    const { post } = at.wire;
+    at.wire.post = async (id, frame) => {
+      if (frame.includes('"e1"')) {
+        at.wire.post = post;
+        done = at.publisher.handle(request);
+        await done;
+      }
+      return at.wire.closed.includes(id) ? 'gone' : post.call(at.wire, id, frame);
+    };
+    const cut = await back({ pid });
+    expect(await done).toMatchObject({ ok: true });
+    expect(cut.recovered).toBe(false);
+    expect(at.wire.closed.length).toBeGreaterThan(0);
+    expect(await back({ pid }, 3)).toMatchObject({ recovered: false, sent: [] });
+  });
+
+  test('and has missed what can never be posted is closed once, and then has a new session', async () => {
+    await at.store.join(ref(), ['room:a'], at.clock.now());
+    await append({ at: T, id: 'e1' });
+    goTo(100);
+    at.wire.outcome = (_, frame) => (frame.includes('"e1"') ? 'refused' : 'ok');
+    expect((await back({ pid })).id).toBeUndefined();
+    expect(await back({ pid }, 3)).toMatchObject({ recovered: false, sent: [] });
+  });
+
+  test('and has missed more than there is time for is closed once, and then has a new session', async () => {
+    await at.store.join(ref(), ['room:a'], at.clock.now());
+    for (let n = 0; n < 20; n += 1) await append({ at: T + n, id: `e${n}` });
+    goTo(100);
+    at.wire.outcome = (_, frame) => {
+      if (frame.startsWith('42')) at.clock.advance(1_000);
+      return 'ok';
+    };
+    expect((await back({ pid })).id).toBeUndefined();
+    expect(await back({ pid }, 3)).toMatchObject({ recovered: false, sent: [] });
+  });
+
+  test('of more than 16 MB has a new session, and no more than that is read', async () => {
+    await at.store.join(ref(), ['room:a'], at.clock.now());
+    const big = 'x'.repeat(350_000);
+    for (let n = 0; n < 60; n += 1) {
+      const position = START + T + n;
+      const id = idOf(`e${n}`);
+      await at.bus.eventLog.append([{ kind: 'room', namespace: '/', room: 'room:a' }], {
+        position,
+        id,
+        frames: [`42["said","${big}","${offsetText({ position, id })}"]`],
+        except: [],
+      });
+    }
+    goTo(100);
+    expect(await back({ pid })).toMatchObject({ recovered: false });
+    const limits = { from: 0, limit: 99, characters: 1_000_000 };
+    const read = await at.bus.eventLog.read({ kind: 'room', namespace: '/', room: 'room:a' }, limits);
+    expect(read.length).toBeLessThan(10);
+  });
+
+  test('with two gaps, the second while it recovers from the first, has what was in both', async () => {
+    await at.store.join(ref(), ['room:a'], at.clock.now());
+    goTo(10);
+    await append({ at: 10_000, id: 'gap1' });
+    await at.store.noteGap(ref(), at.clock.now());
+    goTo(60);
+    let second = '';
+    const { post } = at.wire;
+    at.wire.post = async (id, frame) => {
+      if (frame.includes('"gap1"') && second === '') {
+        second = id;
+        await append({ at: 60_000, id: 'gap2' });
+        await at.store.noteGap({ ...ref(), connectionId: id }, at.clock.now());
+      }
+      return post.call(at.wire, id, frame);
+    };
+    expect(await back({ pid, offset: offset(59_000, 'e1') })).toMatchObject({
+      recovered: true,
+      sent: ['gap1'],
+    });
+    goTo(120);
+    expect((await back({ pid, offset: offset(119_000, 'e2') }, 3)).sent).toContain('gap2');
+  });
+
+  test('and joined an excepted room only later is sent what was not for that room', async () => {
+    await at.store.join(ref(), ['room:b'], at.clock.now());
+    await append({ to: 'b', at: T, id: 'e1', except: 'a' });
+    goTo(95);
+    await at.store.join(ref(), ['room:a'], at.clock.now());
+    goTo(100);
+    expect(await back({ pid })).toMatchObject({ recovered: true, sent: ['e1'] });
+  });
+});
+
+test('one name in two namespaces is two messages', () => {
+  const name = 'order-00000000001234';
+  expect(messageId('/', name)).not.toBe(messageId('/two', name));
+  expect(messageId('/', name)).toBe(messageId('/', name));
 });
 
 test('a secret is kept as a hash alone', async () => {
