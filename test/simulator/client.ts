@@ -15,6 +15,9 @@ const CONNECT_TIMEOUT_MS = 20_000;
 /** How many connections begin with long polling. */
 const POLLING_SHARE = 0.45;
 
+/** Of the moments at which a drop hurts most, how many have one. */
+const STUMBLES = 0.04;
+
 /** What was sent so long ago has been done, where nothing fails. */
 const HEEDED_MS = 2_000;
 
@@ -364,6 +367,7 @@ export class Client {
     session.connectedAt = now;
     Object.assign(kept, { pid, line: session.line });
     for (const early of kept.early.splice(0)) this.#emitted(early, kept);
+    this.#stumble();
   }
 
   #recovered(session: Session, sid: string): void {
@@ -390,8 +394,20 @@ export class Client {
     const offset = parseOffset(lastArgument);
     const receipt = publish === undefined ? undefined : { publish, session, via: this.#via, isEarly, offset };
     const kept = this.#keptOf(session.namespace);
-    if (isEarly) kept.early.push({ receipt, lastArgument });
-    else this.#emitted({ receipt, lastArgument }, kept);
+    if (isEarly) {
+      kept.early.push({ receipt, lastArgument });
+      this.#stumble();
+    } else this.#emitted({ receipt, lastArgument }, kept);
+  }
+
+  /** Where it hurts most, in the midst of a replay or with the reply, a client is gone and is back before that is known. */
+  #stumble(): void {
+    const { chance, scheduler } = this.#ground;
+    if (!this.reconnects || !chance.hits(STUMBLES)) return;
+    this.vanish();
+    this.#returning = scheduler.after(chance.between(0, 2_000), () => {
+      if (this.reconnects) this.connect();
+    });
   }
 
   #emitted({ receipt, lastArgument }: Arrived, kept: Kept): void {
