@@ -18,6 +18,9 @@ const POLLING_SHARE = 0.45;
 /** Of the moments at which a drop hurts most, how many have one. */
 const STUMBLES = 0.04;
 
+/** No message takes longer than its function may (lib/functions.ts). */
+const HANDLED_MS = 25_000;
+
 /** What was sent so long ago has been done, where nothing fails. */
 const HEEDED_MS = 2_000;
 
@@ -171,7 +174,7 @@ export class Client {
       namespace,
       connectionId: this.#engine?.id ?? '',
       askedAt: now,
-      line: newLine(namespace),
+      line: this.#nextLine(namespace, line),
       shown:
         pid === undefined || line?.sid === undefined
           ? undefined
@@ -181,6 +184,19 @@ export class Client {
               isRefused: isRefused(this.#world.socket({ namespace, id: line.sid }), now),
             },
     };
+  }
+
+  /**
+   * What was asked for on this connection before the namespace was left may be done for the socket that comes after it,
+   * since the messages of one client are handled side by side (design D13).
+   */
+  #nextLine(namespace: string, before: Line | undefined): Line {
+    const next = newLine(namespace);
+    if (before === undefined || before.sessions.at(-1)?.connectionId !== this.#engine?.id) return next;
+    const endedAt = this.#ground.scheduler.now() + HANDLED_MS;
+    for (const { kind, room, sentAt, ok } of before.operations)
+      if (ok === undefined) next.operations.push({ kind, room, sentAt, endedAt });
+    return next;
   }
 
   #keptOf(namespace: string): Kept {

@@ -151,10 +151,13 @@ export function mustHear(line: Line, publish: Span): boolean {
   return rooms.length === 0 || rooms.some((room) => isIn(line, room, publish));
 }
 
-export function mayHear(line: Line, publish: Span): boolean {
-  const { except, exceptSid, rooms } = publish;
+/** @param isReplay it is not for who is in an excepted room when he comes back; who has left it meanwhile gets it */
+export function mayHear(line: Line, publish: Span, isReplay: boolean): boolean {
+  const { begunAt, except, exceptSid, rooms } = publish;
   if (exceptSid !== undefined && exceptSid === line.sid) return false;
-  if (except.some((room) => isIn(line, room, publish))) return false;
+  const isLeft = (room: string) =>
+    line.operations.some((each) => each.kind === 'leave' && each.room === room && each.sentAt >= begunAt);
+  if (except.some((room) => isIn(line, room, publish) && !(isReplay && isLeft(room)))) return false;
   return rooms.length === 0 || rooms.some((room) => maybeIn(line, room, publish));
 }
 
