@@ -180,10 +180,10 @@ export class Ledger implements FaultedPosts, Parts, LogWatcher {
       this.#complain(receipt, 'which nobody said there');
       return;
     }
-    // Before the reply nobody knows to which of the two it was sent.
-    const lines = new Set(
-      receipt.isEarly && session.shown !== undefined ? [session.line, session.shown.line] : [session.line],
-    );
+    // Around the reply it may have been sent to the one that was shown, which is found to be over when it has been moved.
+    const isEither = receipt.isEarly || isDuringRecovery(session, publish);
+    const { line: own, shown } = session;
+    const lines = new Set(isEither && shown !== undefined ? [own, shown.line] : [own]);
     if (![...lines].some((line) => mayHear(line, publish, receipt.isEarly)))
       this.#complain(receipt, 'which is not for it');
     if ((offset !== undefined) !== this.#recovered.has(session.namespace))
