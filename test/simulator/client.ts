@@ -15,6 +15,12 @@ const CONNECT_TIMEOUT_MS = 20_000;
 /** How many connections begin with long polling. */
 const POLLING_SHARE = 0.45;
 
+/** Of the moments at which a drop hurts most, how many have one. */
+const STUMBLES = 0.04;
+
+/** No message takes longer than its function may (lib/functions.ts). */
+const HANDLED_MS = 25_000;
+
 /** What was sent so long ago has been done, where nothing fails. */
 const HEEDED_MS = 2_000;
 
@@ -168,7 +174,7 @@ export class Client {
       namespace,
       connectionId: this.#engine?.id ?? '',
       askedAt: now,
-      line: newLine(namespace),
+      line: this.#nextLine(namespace, line),
       shown:
         pid === undefined || line?.sid === undefined
           ? undefined
@@ -178,6 +184,19 @@ export class Client {
               isRefused: isRefused(this.#world.socket({ namespace, id: line.sid }), now),
             },
     };
+  }
+
+  /**
+   * What was asked for on this connection before the namespace was left may be done for the socket that comes after it,
+   * since the messages of one client are handled side by side (design D13).
+   */
+  #nextLine(namespace: string, before: Line | undefined): Line {
+    const next = newLine(namespace);
+    if (before === undefined || before.sessions.at(-1)?.connectionId !== this.#engine?.id) return next;
+    const endedAt = this.#ground.scheduler.now() + HANDLED_MS;
+    for (const { kind, room, sentAt, ok } of before.operations)
+      if (ok === undefined) next.operations.push({ kind, room, sentAt, endedAt });
+    return next;
   }
 
   #keptOf(namespace: string): Kept {
@@ -364,6 +383,7 @@ export class Client {
     session.connectedAt = now;
     Object.assign(kept, { pid, line: session.line });
     for (const early of kept.early.splice(0)) this.#emitted(early, kept);
+    this.#stumble();
   }
 
   #recovered(session: Session, sid: string): void {
@@ -390,8 +410,20 @@ export class Client {
     const offset = parseOffset(lastArgument);
     const receipt = publish === undefined ? undefined : { publish, session, via: this.#via, isEarly, offset };
     const kept = this.#keptOf(session.namespace);
-    if (isEarly) kept.early.push({ receipt, lastArgument });
-    else this.#emitted({ receipt, lastArgument }, kept);
+    if (isEarly) {
+      kept.early.push({ receipt, lastArgument });
+      this.#stumble();
+    } else this.#emitted({ receipt, lastArgument }, kept);
+  }
+
+  /** Where it hurts most, in the midst of a replay or with the reply, a client is gone and is back before that is known. */
+  #stumble(): void {
+    const { chance, scheduler } = this.#ground;
+    if (!this.reconnects || !chance.hits(STUMBLES)) return;
+    this.vanish();
+    this.#returning = scheduler.after(chance.between(0, 2_000), () => {
+      if (this.reconnects) this.connect();
+    });
   }
 
   #emitted({ receipt, lastArgument }: Arrived, kept: Kept): void {

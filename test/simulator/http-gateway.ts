@@ -1,4 +1,5 @@
 /** The front door and the HTTP API behind it: one answer for each request, or none. */
+import { pollingId } from '../../lambdas/bus/names.ts';
 import type { Functions } from './functions.ts';
 import type { Ground } from './ground.ts';
 
@@ -19,11 +20,14 @@ export type Answered = (status: number, body: string) => void;
 
 export class HttpGateway {
   readonly #ground: Ground;
+  readonly #askedAgain: (connectionId: string) => void;
   #functions: Functions | undefined;
   #requests = 0;
 
-  constructor(ground: Ground) {
+  /** @param askedAgain told of connections of which a poll comes twice */
+  constructor(ground: Ground, askedAgain: (connectionId: string) => void) {
     this.#ground = ground;
+    this.#askedAgain = askedAgain;
   }
 
   attach(functions: Functions): void {
@@ -57,6 +61,8 @@ export class HttpGateway {
       this.#call(request, back);
       return;
     }
+    const { sid } = request.query;
+    if (sid !== undefined) this.#askedAgain(pollingId(sid));
     if (chance.hits(0.4)) {
       // Both copies arrive; the client is answered by one, and the other is under way at the same time or late.
       scheduler.after(chance.between(0, chance.pick([2_000, 15_000])), () => this.#call(request, () => {}));

@@ -58,6 +58,8 @@ export class Ledger implements FaultedPosts, Parts, LogWatcher {
   readonly #publishes = new Map<number, Publish>();
   /** Closes that did not go through. */
   readonly #unclosed = new Set<string>();
+  /** Connections of whose polls the front door made copies. */
+  readonly #askedAgain = new Set<string>();
   /** Sockets of which it was written down that they may have missed something. */
   readonly #gaps = new Set<string>();
 
@@ -161,6 +163,11 @@ export class Ledger implements FaultedPosts, Parts, LogWatcher {
     for (const publish of this.#publishes.values()) if (publish.messageId === messageId) publish.doneAt = at;
   }
 
+  /** A copy of a poll that arrives while a WebSocket takes over hides that its answer was read: it is brought again. */
+  askedAgain(connectionId: string): void {
+    this.#askedAgain.add(connectionId);
+  }
+
   gap(socketId: string): void {
     this.#gaps.add(socketId);
   }
@@ -173,11 +180,12 @@ export class Ledger implements FaultedPosts, Parts, LogWatcher {
       this.#complain(receipt, 'which nobody said there');
       return;
     }
-    // Before the reply nobody knows to which of the two it was sent.
-    const lines = new Set(
-      receipt.isEarly && session.shown !== undefined ? [session.line, session.shown.line] : [session.line],
-    );
-    if (![...lines].some((line) => mayHear(line, publish))) this.#complain(receipt, 'which is not for it');
+    // Around the reply it may have been sent to the one that was shown, which is found to be over when it has been moved.
+    const isEither = receipt.isEarly || isDuringRecovery(session, publish);
+    const { line: own, shown } = session;
+    const lines = new Set(isEither && shown !== undefined ? [own, shown.line] : [own]);
+    if (![...lines].some((line) => mayHear(line, publish, receipt.isEarly)))
+      this.#complain(receipt, 'which is not for it');
     if ((offset !== undefined) !== this.#recovered.has(session.namespace))
       this.#complain(receipt, `with the offset ${JSON.stringify(offset)}`);
     if (offset !== undefined) publish.messageId ??= offset.id;
@@ -215,7 +223,9 @@ export class Ledger implements FaultedPosts, Parts, LogWatcher {
     const { session } = receipt;
     const here = before.filter((each) => each.session === session).length;
     const during = isDuringRecovery(session, publish) ? 1 : 0;
-    const allowed = (publish.repeated.get(session.connectionId) ?? 0) + publish.cutOff + during;
+    const drained = receipt.via === 'upgraded' && this.#askedAgain.has(session.connectionId) ? 1 : 0;
+    const repeated = publish.repeated.get(session.connectionId) ?? 0;
+    const allowed = repeated + publish.cutOff + during + drained;
     if (here > allowed || (here === 0 && allowed === 0 && !this.#mayBeReplayed(receipt, publish)))
       this.#complain(receipt, 'once more without a reason');
   }

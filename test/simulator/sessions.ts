@@ -6,6 +6,9 @@ export const CLOCK_MS = 2_000;
 /** A replay may begin so long before a room was joined: the two clocks, and what the server allows them. */
 const BEFORE_JOIN_MS = 2 * CLOCK_MS + 4_000;
 
+/** A client may wait so long for an answer that is lost. */
+const LOST_MS = 30_000;
+
 export interface Operation {
   readonly kind: 'join' | 'leave';
   readonly room: string;
@@ -110,7 +113,9 @@ function isIn(line: Line, room: string, publish: Span): boolean {
 /** A leave counts against a member unless a join that was acknowledged in time came after it. */
 function isLeaveNear(leave: Operation, line: Line, room: string, publish: Span): boolean {
   if (leave.kind !== 'leave' || leave.room !== room) return false;
-  if (leave.sentAt > (publish.endedAt ?? Number.POSITIVE_INFINITY)) return false;
+  // What was on its way in an answer that got lost is not sent again to who had left before he came back.
+  const slack = leave.ok === undefined ? LOST_MS : 0;
+  if (leave.sentAt > (publish.endedAt ?? Number.POSITIVE_INFINITY) + slack) return false;
   return !line.operations.some(
     (join) =>
       join.kind === 'join' &&
@@ -151,10 +156,13 @@ export function mustHear(line: Line, publish: Span): boolean {
   return rooms.length === 0 || rooms.some((room) => isIn(line, room, publish));
 }
 
-export function mayHear(line: Line, publish: Span): boolean {
-  const { except, exceptSid, rooms } = publish;
+/** @param isReplay it is not for who is in an excepted room when he comes back; who has left it meanwhile gets it */
+export function mayHear(line: Line, publish: Span, isReplay: boolean): boolean {
+  const { begunAt, except, exceptSid, rooms } = publish;
   if (exceptSid !== undefined && exceptSid === line.sid) return false;
-  if (except.some((room) => isIn(line, room, publish))) return false;
+  const isLeft = (room: string) =>
+    line.operations.some((each) => each.kind === 'leave' && each.room === room && each.sentAt >= begunAt);
+  if (except.some((room) => isIn(line, room, publish) && !(isReplay && isLeft(room)))) return false;
   return rooms.length === 0 || rooms.some((room) => maybeIn(line, room, publish));
 }
 

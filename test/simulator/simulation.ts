@@ -119,7 +119,7 @@ class Simulation {
       ledger,
     );
     this.#gateway.attach(functions);
-    const http = new HttpGateway(this.ground);
+    const http = new HttpGateway(this.ground, (id) => ledger.askedAgain(id));
     http.attach(functions);
     const world = {
       ground: this.ground,

@@ -125,9 +125,9 @@ describe('the simulator sees', () => {
     const sabotage = withOutbox((outbox) => ({
       beginPoll: (id, { lease, until }) => outbox.beginPoll(id, { lease, mark: undefined, until }),
     }));
-    expect(await firstViolation({ sabotage, faults: { ...NO_FAULTS, requestRepeated: 0.3 } })).toMatch(
-      /never heard/,
-    );
+    // Who comes back may have it after all, and then too late.
+    const faults = { ...NO_FAULTS, requestRepeated: 0.9 };
+    expect(await firstViolation({ sabotage, faults })).toMatch(/never heard|after/);
   });
 
   test('a WebSocket that takes over before it has what the client had not fetched', async () => {

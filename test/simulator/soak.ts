@@ -10,6 +10,13 @@ import { simulate } from './simulation.ts';
 
 const PROCESSES = 2;
 
+/** What its seeds came to, as a process tells the one that shares them out. */
+interface Sum {
+  heard: number;
+  repeats: number;
+  recovered: number;
+}
+
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '1000' },
@@ -43,9 +50,15 @@ async function one(seed: number): Promise<void> {
 }
 
 async function range(from: number, count: number, every: number): Promise<void> {
+  const sum: Sum = { heard: 0, repeats: 0, recovered: 0 };
   for (let seed = from; seed < from + count; seed += every) {
-    report(seed, (await simulate({ seed, steps })).violations);
+    const { heard, recovered, repeats, violations } = await simulate({ seed, steps });
+    report(seed, violations);
+    sum.heard += heard.websocket + heard.polling + heard.upgraded;
+    sum.repeats += repeats;
+    sum.recovered += recovered;
   }
+  process.send?.(sum);
 }
 
 function report(seed: number, violations: readonly string[]): void {
@@ -56,16 +69,24 @@ function report(seed: number, violations: readonly string[]): void {
 
 function share(from: number, count: number): void {
   const begun = Date.now();
+  const all: Sum = { heard: 0, repeats: 0, recovered: 0 };
   let running = PROCESSES;
   for (let index = 0; index < PROCESSES; index += 1) {
     const own = { from: from + index, seeds: count - index, steps, every: PROCESSES };
     const args = Object.entries(own).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    fork(import.meta.filename, args).on('exit', (code) => {
+    const child = fork(import.meta.filename, args);
+    child.on('message', (sum: Sum) => {
+      for (const key of ['heard', 'repeats', 'recovered'] as const) all[key] += sum[key];
+    });
+    child.on('exit', (code) => {
       if (code !== 0) process.exitCode = 1;
       running -= 1;
       if (running > 0) return;
       const seconds = ((Date.now() - begun) / 1_000).toFixed(0);
       console.log(`${count} seeds of ${steps} steps from ${from} in ${seconds} s`);
+      const { heard, recovered, repeats } = all;
+      const percent = ((100 * repeats) / Math.max(heard, 1)).toFixed(2);
+      console.log(`${heard} events heard, ${percent} % of them again; ${recovered} sessions recovered`);
     });
   }
 }
