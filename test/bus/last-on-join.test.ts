@@ -162,6 +162,16 @@ test('a join whose room cannot be read is taken back, so that the next one is to
   expect(heard().slice(2)).toEqual(['["said",{"n":1}]', '["joined"]', '431[{"ok":true}]']);
 });
 
+test('a join whose last event cannot be posted is taken back, so that a client that comes back is not in the room', async () => {
+  await emit(1);
+  at.wire.outcome = (_, frame) => (frame.startsWith('42["said"') ? 'gone' : 'ok');
+  await join('any:1');
+  at.wire.outcome = () => 'ok';
+  expect(heard()).toEqual([expect.stringMatching(/^431.*"ok":false/), expect.stringMatching(/^\["error"/)]);
+  await join('any:1');
+  expect(heard().slice(2)).toEqual(['["said",{"n":1}]', '["joined"]', '431[{"ok":true}]']);
+});
+
 describe('a client that comes back', () => {
   const pidIn = (frames: readonly string[]) =>
     (JSON.parse(frames.find((frame) => frame.startsWith('40{'))?.slice(2) ?? '{}') as { pid: string }).pid;

@@ -309,3 +309,60 @@ describe('what is read', () => {
     expect(await present('desk:69')).toMatchObject({ result: { count: 0 } });
   });
 });
+
+test.each([
+  [90, 1],
+  [60, 60],
+  [58, 33],
+])(
+  'a socket in %i rooms, %i of them with presence, is counted again when it is recovered',
+  async (rooms, kept) => {
+    const first = await connected(at, 1);
+    const id = await joinedNamespace(at, first, '/', { id: 7 });
+    const reply = at.wire.framesTo(first).find((frame) => frame.startsWith('40{')) ?? '';
+    const { pid } = JSON.parse(reply.slice(2)) as { pid: string };
+    for (let n = 0; n < rooms; n += 1)
+      await at.messages.handle(first, `42["open","${n < kept ? 'doc' : 'plain'}:${n}"]`);
+    at.clock.advance(1_000);
+    await at.lifecycle.disconnected(first);
+    await linger();
+    expect(await present('doc:0')).toMatchObject({ result: { count: 0 } });
+    const second = await connected(at, 2);
+    await at.messages.handle(second, `40${JSON.stringify({ id: 7, pid })}`);
+    expect(await at.store.socket({ namespace: '/', id })).toMatchObject({
+      connectionId: second,
+      state: 'open',
+    });
+    for (const room of ['doc:0', `doc:${kept - 1}`]) {
+      expect(await present(room)).toMatchObject({ result: { count: 1, members: [{ who: 7 }] } });
+    }
+  },
+);
+
+test('a recovered socket whose function died before it was counted again is counted by the sweep', async () => {
+  const first = await connected(at, 1);
+  await joinedNamespace(at, first, '/', { id: 7 });
+  const reply = at.wire.framesTo(first).find((frame) => frame.startsWith('40{')) ?? '';
+  const { pid } = JSON.parse(reply.slice(2)) as { pid: string };
+  await at.messages.handle(first, `42["open","${ROOM}"]`);
+  await at.lifecycle.disconnected(first);
+  at.clock.advance(3_000);
+  await linger();
+  const { presences } = at.lifecycle;
+  const returned = presences.returned.bind(presences);
+  let isKilled: () => void = () => {};
+  const killed = new Promise<void>((resolve) => {
+    isKilled = resolve;
+  });
+  presences.returned = () => {
+    isKilled();
+    return new Promise(() => {});
+  };
+  const second = await connected(at, 2);
+  void at.messages.handle(second, `40${JSON.stringify({ id: 7, pid })}`);
+  await killed;
+  presences.returned = returned;
+  expect(await present()).toMatchObject({ result: { count: 0 } });
+  await nextSweep();
+  expect(await present()).toMatchObject({ result: { count: 1, members: [{ who: 7 }] } });
+});
