@@ -54,9 +54,7 @@ async function get(request: { sub?: string; query?: string; origin?: string; roo
 test('a late joiner hears how things stand before its join is answered, and who may not join hears nothing', async () => {
   const ana = await joiner('ana');
   expect(ana.answer).toEqual({ ok: true });
-  expect(ana.ears).toEqual([
-    { event: 'board', args: [{ step: 2 }, expect.stringContaining(offsets[1]!.slice(9))] },
-  ]);
+  expect(ana.ears).toEqual([{ event: 'board', args: [{ step: 2 }] }]);
   const bea = await joiner('bea');
   expect(bea.answer).toMatchObject({ ok: false, error: { code: 'forbidden' } });
   expect(bea.ears.map(({ event }) => event)).not.toContain('board');

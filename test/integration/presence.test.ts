@@ -2,12 +2,15 @@
 import type { Socket as TcpSocket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Socket } from 'socket.io-client';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { Emitter } from '../../emitter/index.ts';
 import type { PublishRequestInput, PublishResult } from '../../lambdas/contract/publish.ts';
 import type { FaultRules } from '../../local/faults/rules.ts';
 import { synthesise } from '../support/assembly.ts';
 import { heard, recorded, startTestStack, type TestStack } from '../support/stack.ts';
+
+// The grace period passes on the real clock, on machines that may be busy.
+vi.setConfig({ testTimeout: 60_000 });
 
 const APP = fileURLToPath(new URL('./fixtures/apps/reading-room.ts', import.meta.url));
 const ROOM = 'book:1';

@@ -74,7 +74,13 @@ const EXPECTED: { readonly [F in FunctionName]: Readonly<Record<string, readonly
   },
   http: {
     'own logs': LOGS,
-    bus: ['dynamodb:BatchGetItem', 'dynamodb:GetItem', 'dynamodb:Query', 'dynamodb:UpdateItem'],
+    bus: [
+      'dynamodb:BatchGetItem',
+      'dynamodb:GetItem',
+      'dynamodb:PutItem',
+      'dynamodb:Query',
+      'dynamodb:UpdateItem',
+    ],
     apps: APPS,
     'POST connections': CONNECTIONS,
     'DELETE connections': CONNECTIONS,
