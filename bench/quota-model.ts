@@ -12,6 +12,7 @@ import { MemoryCheckpoints } from '../test/support/memory-checkpoints.ts';
 import { MemoryGroups } from '../test/support/memory-groups.ts';
 import { VirtualClock } from '../test/support/virtual-clock.ts';
 import { FakeLog, FakeMetrics, SeededRandom } from '../test/support/world.ts';
+import { logNormal } from './log-normal.ts';
 
 /** A new account's, per second and at once (API Gateway's quotas page). */
 export const QUOTA = 10_000;
@@ -19,8 +20,6 @@ const BURST = 5_000;
 
 const POST_P50_MS = 8;
 const POST_P99_MS = 80;
-/** Of a standard normal distribution. */
-const Z99 = 2.326;
 const QUERY_MS = 6;
 const WRITE_MS = 5;
 /** Until Lambda has accepted an asynchronous invocation, and until it has begun. */
@@ -173,7 +172,7 @@ export class Account {
         const outcome = this.#arrive(id);
         if (outcome === 'throttled') this.#throttled += 1;
         if (outcome === 'ok') this.#received.set(id, (this.#received.get(id) ?? 0) + 1);
-        await this.#clock.sleep(this.#latency());
+        await this.#clock.sleep(logNormal(this.#random, POST_P50_MS, POST_P99_MS));
         this.#lastAnswer = this.#clock.now();
         return outcome;
       },
@@ -189,13 +188,5 @@ export class Account {
     this.#tokens -= 1;
     if (this.#random.float() < (this.#weather.throttled ?? 0)) return 'throttled';
     return this.#gone.has(id) ? 'gone' : 'ok';
-  }
-
-  /** Log-normal, so that both percentiles are met. */
-  #latency(): number {
-    const sigma = Math.log(POST_P99_MS / POST_P50_MS) / Z99;
-    const normal =
-      Math.sqrt(-2 * Math.log(1 - this.#random.float())) * Math.cos(2 * Math.PI * this.#random.float());
-    return POST_P50_MS * Math.exp(sigma * normal);
   }
 }

@@ -14,6 +14,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   post: () => import('./post.ts'),
   quota: () => import('./quota.ts'),
   recover: () => import('./recover.ts'),
+  'recover-model': () => import('./recover-model.ts'),
   status: () => import('./status.ts'),
 };
 

@@ -64,9 +64,12 @@ const SECONDS: Readonly<Record<FunctionName, number>> = {
   publish: 28,
   sweep: 55,
 };
-const POST_MS = 12;
-const WARM_MS = 4;
-const COLD_MS = 300;
+/** How long things usually take, by which `Chance` knows them. */
+export const POST_MS = 12;
+export const WARM_MS = 4;
+export const COLD_MS = 300;
+/** From the acceptance of asynchronous work to its invocation. */
+export const BEGUN_MS = 20;
 /** Few calls are what most events make; who takes a session over makes many. */
 const LAST_FATAL_CALLS = [12, 12, 40];
 /** Lambda drops asynchronous work that is older (lib/functions.ts, lib/events.ts). */
@@ -97,6 +100,8 @@ export interface FunctionsOptions {
   readonly registry: Registry;
   readonly config: BusConfig;
   readonly sabotage: Sabotage;
+  /** The clocks of instances are right within this; ms. @default CLOCK_MS */
+  readonly skewMs?: number;
   /** Told where the server cuts a connection of which it takes the client to be gone, or broken. */
   readonly gaveUp: (connectionId: string, reason: string) => void;
 }
@@ -203,8 +208,8 @@ export class Functions {
 
   #server(instance: Instance): Server {
     const { chance, scheduler } = this.#ground;
-    const { config, registry, sabotage, table } = this.#options;
-    const skew = Math.round(chance.between(-CLOCK_MS, CLOCK_MS));
+    const { config, registry, sabotage, skewMs = CLOCK_MS, table } = this.#options;
+    const skew = Math.round(chance.between(-skewMs, skewMs));
     const clock = {
       now: () => Math.floor(scheduler.now()) + skew,
       sleep: (ms: number) => instance.sleep(ms),
@@ -322,7 +327,7 @@ export class Functions {
       begin(chance.between(1_000, 30_000));
       return;
     }
-    begin(chance.hits(faults.workLate) ? chance.between(500, 30_000) : chance.latency(20));
+    begin(chance.hits(faults.workLate) ? chance.between(500, 30_000) : chance.latency(BEGUN_MS));
     if (chance.hits(faults.workTwice)) begin(chance.between(1, chance.hits(0.5) ? 100 : 30_000));
   }
 

@@ -5,7 +5,7 @@ import type { Ground } from './ground.ts';
 import type { Timer } from './scheduler.ts';
 import type { FaultedPosts } from './watched-outbox.ts';
 
-const NETWORK_MS = 15;
+export const NETWORK_MS = 15;
 /** WebSocket quotas page. */
 const IDLE_TIMEOUT_MS = 10 * 60_000;
 const MAX_AGE_MS = 2 * 60 * 60_000;

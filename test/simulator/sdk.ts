@@ -6,7 +6,7 @@ import { type Command, cancelled, type ModelTable, type TransactItem } from './t
 
 /** As the server's client is configured. */
 const MAX_ATTEMPTS = 4;
-const CALL_MS = 6;
+export const CALL_MS = 6;
 const WRITES = new Set(['Put', 'Update', 'Delete', 'TransactWrite']);
 
 export interface SdkOptions {
