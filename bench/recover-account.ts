@@ -28,7 +28,7 @@ const ASYNC_AGAIN_MS = 1_000;
 /** Amazon Time Sync keeps clocks closer than this. */
 const SKEW_MS = 5;
 
-/** Between instants of one way or two: what the simulator calls them, and how long they take here; ms. */
+/** By what the simulator says that each usually takes: how long it takes here; ms. */
 const LATENCIES: ReadonlyMap<number, (chance: Chance) => number> = new Map([
   [POST_MS, (chance) => logNormal(chance, 8, 80)],
   [CALL_MS, (chance) => logNormal(chance, 4, 25)],

@@ -38,8 +38,9 @@ export class ModelClient {
   #failures = 0;
   #pid: string | undefined;
   #offset: string | undefined;
-  /** Events that came before the CONNECT reply; undefined after it. */
-  #early: unknown[][] | undefined;
+  #isConnected = false;
+  /** Events that came before a CONNECT reply are kept back until there is one. */
+  readonly #early: unknown[][] = [];
 
   constructor(account: Account, room: string) {
     this.#account = account;
@@ -58,7 +59,6 @@ export class ModelClient {
     scheduler.after(
       setUpMs.reduce((sum, ms) => sum + ms),
       () => {
-        this.#early = [];
         this.#connection = this.#account.connect({
           opened: () => {},
           refused: () => this.#dropped(),
@@ -81,6 +81,7 @@ export class ModelClient {
     const { chance, scheduler } = this.#account.ground;
     if (this.#connection !== undefined) this.#connection.peer = undefined;
     this.#connection = undefined;
+    this.#isConnected = false;
     this.connectedAt = Number.POSITIVE_INFINITY;
     const ms = DELAY_MS * FACTOR ** this.#failures * chance.between(1 - SPREAD, 1 + SPREAD);
     const delay = Math.min(ms, LONGEST_MS);
@@ -113,9 +114,8 @@ export class ModelClient {
     this.hasRecovered = pid === this.#pid;
     this.#pid = pid;
     this.connectedAt = this.#now;
-    const early = this.#early ?? [];
-    this.#early = undefined;
-    for (const args of early) this.#emit(args);
+    this.#isConnected = true;
+    for (const args of this.#early.splice(0)) this.#emit(args);
     if (this.hasRecovered) return;
     this.isIn = false;
     this.#account.send(connection, `42/recover,0${JSON.stringify(['enter', { room: this.room }])}`);
@@ -125,7 +125,7 @@ export class ModelClient {
     const n = numberOf(args);
     if (this.#came.has(n)) this.repeats += 1;
     this.#came.add(n);
-    if (this.#early === undefined) this.#emit(args);
+    if (this.#isConnected) this.#emit(args);
     else this.#early.push(args);
   }
 
