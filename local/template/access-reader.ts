@@ -21,8 +21,8 @@ type PolicyDocument = z.output<typeof policySchema>['PolicyDocument'];
 /**
  * Statements by the ARN of their role, and permissions.
  *
- * @throws TemplateError for a policy of a role that is not in the template, a managed policy that is not (AWS's own
- *   among them), and everything in a statement that is not evaluated here.
+ * @throws TemplateError for a policy of a role that is not in the template, a managed policy that is not (of AWS's own
+ *   one is known), and everything in a statement that is not evaluated here.
  */
 export function readAccess(source: AccessSource): Pick<Deployment, 'policies' | 'permissions'> {
   return { policies: new PolicyReader(source).read(), permissions: readPermissions(source) };
@@ -72,7 +72,7 @@ class PolicyReader {
     const arn = this.#source.arn(logicalId);
     for (const { PolicyDocument } of Policies) this.#attach(arn, PolicyDocument, `${at}/Policies`);
     for (const policy of ManagedPolicyArns) {
-      const document = managed.get(policy);
+      const document = managed.get(policy) ?? awsPolicy(policy);
       const place = `${at}/ManagedPolicyArns`;
       if (document === undefined)
         throw new TemplateError('unknown_reference', place, `what "${policy}" allows is not in the template`);
@@ -95,6 +95,20 @@ class PolicyReader {
       statements.push({ effect, actions, resources });
     }
   }
+}
+
+/** Those that CDK attaches to roles it makes for functions (AWS Managed Policy Reference); any other is unknown here. */
+const AWS_POLICIES: Readonly<Record<string, readonly string[]>> = {
+  'service-role/AWSLambdaBasicExecutionRole': [
+    'logs:CreateLogGroup',
+    'logs:CreateLogStream',
+    'logs:PutLogEvents',
+  ],
+};
+
+function awsPolicy(arn: string): PolicyDocument | undefined {
+  const Action = AWS_POLICIES[arn.replace(/^arn:[^:]+:iam::aws:policy\//, '')];
+  return Action && { Statement: [{ Effect: 'Allow', Action: [...Action], Resource: ['*'] }] };
 }
 
 const FUNCTION_ARN = /^arn:[^:]+:lambda:[^:]*:[^:]*:function:/;

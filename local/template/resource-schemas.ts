@@ -191,7 +191,10 @@ export const permissionSchema = z.strictObject({
 });
 
 const noTransform = z.optional(
-  z.undefined({ error: () => 'does not run locally: a target gets the whole event or a constant Input' }),
+  z.undefined({
+    error: () =>
+      'does not run locally: a target gets the whole event, a constant Input or that of an InputTransformer',
+  }),
 );
 
 export const ruleSchema = z.looseObject({
@@ -205,7 +208,9 @@ export const ruleSchema = z.looseObject({
         Arn: text,
         Input: z.optional(text),
         InputPath: noTransform,
-        InputTransformer: noTransform,
+        InputTransformer: z.optional(
+          z.strictObject({ InputPathsMap: z._default(z.record(text, text), {}), InputTemplate: text }),
+        ),
         DeadLetterConfig: z.optional(z.looseObject({ Arn: z.optional(queueArn) })),
         // EventBridge user guide, "Retrying event delivery": 24 hours and 185 times unless configured.
         RetryPolicy: z._default(

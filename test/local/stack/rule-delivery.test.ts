@@ -9,6 +9,7 @@ const target = {
   functionName: 'listen',
   functionArn: 'arn:aws:lambda:us-east-1:123456789012:function:listen',
   input: undefined,
+  transform: undefined,
   retries: 2,
   maxAgeSeconds: 3_600,
   deadLetterQueue: 'arn:aws:sqs:us-east-1:123456789012:Lost',

@@ -310,7 +310,6 @@ describe('a deployment', () => {
       'Door/Properties/DistributionConfig/DefaultCacheBehavior/CachePolicyId',
     ],
     ['a second WebSocket API', { Second: properties('Ws') }, 'unsupported_resource', 'Second'],
-    ['two functions of one name', { twin: properties('connect') }, 'duplicate_function_name', 'twin'],
     [
       'code that is not in the assembly',
       changed('connect', { Code: { S3Key: 'other.zip' } }),
