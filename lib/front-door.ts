@@ -90,9 +90,9 @@ export class FrontDoor extends Construct {
       // version CloudFront serves it on, while polling requests share one connection of HTTP/2.
       httpVersion: HttpVersion.HTTP2,
       enableIpv6: props.ipv6 ?? true,
-      minimumProtocolVersion: SecurityPolicyProtocol.TLS_V1_2_2021,
       ...(domainName && { domainNames: [domainName] }),
-      ...(certificate && { certificate }),
+      // CloudFront's own certificate allows no choice.
+      ...(certificate && { certificate, minimumProtocolVersion: SecurityPolicyProtocol.TLS_V1_2_2021 }),
       defaultBehavior: {
         ...COMMON,
         origin: new HttpOrigin(hostOf(http.url), { ...ORIGIN, originId: HTTP_ORIGIN }),
