@@ -101,12 +101,14 @@ async function buildCode(part: Part, { directory, format }: (typeof FORMS)[numbe
   });
 }
 
-/** The process that bundles applications given by their paths. */
+/** The process that bundles applications given by their paths. In one file it could not do without the bundler. */
 async function buildBundleProgram(): Promise<void> {
   await build({
     ...COMMON,
     entryPoints: [join(ROOT, 'lib', 'bundle-program.ts')],
-    outfile: join(ROOT, 'dist', 'cdk', 'esm', 'lib', 'bundle-program.js'),
+    outdir: join(ROOT, 'dist', 'cdk', 'esm', 'lib'),
+    splitting: true,
+    chunkNames: '[name]-[hash]',
     format: 'esm',
     platform: 'node',
     target: 'node20',

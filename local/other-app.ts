@@ -35,6 +35,9 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 
+/** Validating the template takes CDK longer than all the rest, and `cdk synth` does it. */
+const UNVALIDATED = { CDK_VALIDATION: 'false' };
+
 /** The CDK CLI's own file, as far as it is read here. */
 const cdkJsonSchema = z.looseObject({
   app: z.optional(z.string()),
@@ -91,7 +94,10 @@ async function synthesised(synthesis: Synthesis, command: string | undefined): P
     throw new UsageError('there is no "app" in ./cdk.json: --app or --assembly says what to run');
   }
   const context = JSON.stringify(cdkJson?.context ?? {});
-  return synthesis.run({ file, args: [], shell: true }, { ...process.env, CDK_CONTEXT_JSON: context });
+  return synthesis.run(
+    { file, args: [], shell: true },
+    { ...process.env, ...UNVALIDATED, CDK_CONTEXT_JSON: context },
+  );
 }
 
 async function readCdkJson() {

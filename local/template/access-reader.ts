@@ -1,6 +1,6 @@
 /** Who may do what: the policies of the roles, and the permissions of services to invoke functions. */
 import type * as z from 'zod/mini';
-import type { InvokePermission } from '../iam/permission.ts';
+import { INVOKING_SERVICES, type InvokePermission } from '../iam/permission.ts';
 import type { Statement } from '../iam/policy.ts';
 import type { Deployment } from './deployment.ts';
 import { TemplateError } from './errors.ts';
@@ -114,12 +114,16 @@ function awsPolicy(arn: string): PolicyDocument | undefined {
 const FUNCTION_ARN = /^arn:[^:]+:lambda:[^:]*:[^:]*:function:/;
 
 function readPermissions({ ids, properties }: AccessSource): InvokePermission[] {
-  return ids('AWS::Lambda::Permission').map((logicalId) => {
+  return ids('AWS::Lambda::Permission').flatMap((logicalId) => {
     const {
       FunctionName,
-      Principal: service,
+      Principal: principal,
       SourceArn: sourceArn,
     } = properties(logicalId, permissionSchema);
-    return { functionName: FunctionName.replace(FUNCTION_ARN, ''), service, sourceArn };
+    const service = INVOKING_SERVICES.find((known) => known === principal);
+    // No other service invokes anything here.
+    return service === undefined
+      ? []
+      : [{ functionName: FunctionName.replace(FUNCTION_ARN, ''), service, sourceArn }];
   });
 }
