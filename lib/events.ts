@@ -1,11 +1,5 @@
 import { Duration, Stack } from 'aws-cdk-lib';
-import {
-  EventBus,
-  type EventPattern,
-  type IEventBus,
-  Rule,
-  type RuleTargetInput,
-} from 'aws-cdk-lib/aws-events';
+import { EventBus, type EventPattern, Rule, type RuleTargetInput } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
@@ -13,7 +7,7 @@ import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { PUBLISH_DETAIL_TYPE, PUBLISH_SOURCE } from '../lambdas/contract/event-bridge.ts';
 import { physicalName } from './names.ts';
-import { type PublishMapping, publishInput } from './publish-rule.ts';
+import { type PublishMapping, type PublishRuleOptions, publishInput } from './publish-rule.ts';
 
 /** A publish that could not be made for so long is an operator's matter: whoever listened has gone on. */
 const MAX_EVENT_AGE = Duration.hours(1);
@@ -82,14 +76,15 @@ export class Events extends Construct {
     id: string,
     eventPattern: EventPattern,
     mapping: PublishMapping,
-    eventBus: IEventBus | undefined,
+    eventBus: PublishRuleOptions['eventBus'],
   ): Rule {
+    const input = publishInput(id, mapping);
     const rule = new Rule(this, id, {
       description: 'socketbus: publish what other systems tell',
       eventPattern,
       ...(eventBus && { eventBus }),
     });
-    rule.addTarget(this.#target(publishInput(id, mapping)));
+    rule.addTarget(this.#target(input));
     return rule;
   }
 

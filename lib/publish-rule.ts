@@ -1,5 +1,5 @@
 /** From events of other systems to publishes: what `SocketBus.addPublishRule` writes into a rule's target. */
-import { EventField, type IEventBus, RuleTargetInput } from 'aws-cdk-lib/aws-events';
+import { EventField, type RuleProps, RuleTargetInput } from 'aws-cdk-lib/aws-events';
 import { PUBLISH_DETAIL_TYPE, PUBLISH_SOURCE } from '../lambdas/contract/event-bridge.ts';
 import { publishRequestSchema } from '../lambdas/contract/publish.ts';
 import { ConfigurationError } from './errors.ts';
@@ -30,7 +30,7 @@ export interface PublishRuleOptions {
    */
   readonly id?: string;
   /** Bus whose events are matched. @default - the account's default bus, where AWS services put theirs */
-  readonly eventBus?: IEventBus;
+  readonly eventBus?: NonNullable<RuleProps['eventBus']>;
 }
 
 /**

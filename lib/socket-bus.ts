@@ -187,7 +187,6 @@ export class SocketBus extends Construct implements Deployment {
       grantee,
       actions: ['lambda:InvokeFunction'],
       resourceArns: [publish.functionArn],
-      scope: this,
     });
   }
 
@@ -200,7 +199,9 @@ export class SocketBus extends Construct implements Deployment {
   addPublishRule(pattern: EventPattern, mapping: PublishMapping, options: PublishRuleOptions = {}): Rule {
     const { eventBus } = options;
     // Resolved, since an unresolved token is numbered by the order in which constructs are made.
-    const content = JSON.stringify(Stack.of(this).resolve([pattern, mapping, eventBus?.eventBusArn]));
+    const content = JSON.stringify(
+      Stack.of(this).resolve([pattern, mapping, eventBus?.eventBusRef.eventBusArn]),
+    );
     const id = options.id ?? `Publish${createHash('sha256').update(content).digest('hex').slice(0, 8)}`;
     return this.events.publishOn(id, pattern, mapping, eventBus);
   }
