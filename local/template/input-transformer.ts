@@ -44,7 +44,7 @@ export function parseInputTransformer(
 export function transformed({ paths, template }: InputTransformer, event: unknown): string | undefined {
   const field = (name: string) => valueAt(event, paths.get(name) ?? []);
   const text = template.replace(PART, (part, name?: string) => {
-    if (name !== undefined) return JSON.stringify(field(name) ?? '');
+    if (name !== undefined) return asJson(field(name));
     return part.replace(FIELD, (_, inText: string) => escaped(field(inText)));
   });
   try {
@@ -54,7 +54,12 @@ export function transformed({ paths, template }: InputTransformer, event: unknow
   }
 }
 
-/** A field that is not there leaves nothing behind. */
+/** A field that is not there is an empty text. */
+function asJson(value: unknown): string {
+  return JSON.stringify(value === undefined ? '' : value);
+}
+
+/** Undefined where a step leads nowhere. */
 function valueAt(event: unknown, path: readonly string[]): unknown {
   return path.reduce<unknown>(
     (value, step) =>
