@@ -1,13 +1,14 @@
 /**
- * Builds what others import: `socketbus/emitter` and the types of `socketbus/events` into `dist/emitter`, `socketbus/client` into
- * `dist/client`; each once for `import` and once for `require`, with its types. npm runs it after `npm ci` in a clone and before
- * it packs (the script `prepare`), so both have it.
+ * Builds what others get, into `dist`: the modules of `exports`, each once for `import` and once for `require`, with its types; the
+ * code of the built-in applications, so that deploying them takes no bundler; and the program `socketbus-local`. npm runs it
+ * after `npm ci` in a clone and before it packs (the script `prepare`), so both have it.
  */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { type BuildOptions, build } from 'esbuild';
 import ts from 'typescript';
+import { buildBundles } from '../lib/bundles.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** Types only, for frontends: `socketbus/events`. */
@@ -25,7 +26,25 @@ interface Part {
 
 const EMITTER = join(ROOT, 'emitter', 'index.ts');
 const CLIENT = join(ROOT, 'client', 'index.ts');
+const CONSTRUCTS = join(ROOT, 'lib', 'index.ts');
+const APPLICATIONS = join(ROOT, 'lambdas', 'apps', 'public.ts');
 const PARTS: readonly Part[] = [
+  {
+    entry: CONSTRUCTS,
+    output: join(ROOT, 'dist', 'cdk'),
+    base: ROOT,
+    typed: [CONSTRUCTS],
+    platform: 'node',
+    target: 'node20',
+  },
+  {
+    entry: APPLICATIONS,
+    output: join(ROOT, 'dist', 'app'),
+    base: ROOT,
+    typed: [APPLICATIONS],
+    platform: 'node',
+    target: 'node20',
+  },
   {
     entry: EMITTER,
     output: join(ROOT, 'dist', 'emitter'),
@@ -51,28 +70,81 @@ const FORMS = [
   { directory: 'cjs', format: 'cjs', type: 'commonjs' },
 ] as const;
 
+const COMMON = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  packages: 'external',
+  charset: 'utf8',
+  legalComments: 'none',
+  logLevel: 'error',
+} as const satisfies BuildOptions;
+
+/** A CommonJS module has a file name instead of a URL. */
+const OWN_URL: BuildOptions = {
+  banner: { js: "const socketbusUrl = require('node:url').pathToFileURL(__filename).href;" },
+  define: { 'import.meta.url': 'socketbusUrl' },
+};
+
 /** Whatever the packages of `dependencies` provide stays outside: installed with this package, and only once. */
 async function buildCode(part: Part, { directory, format }: (typeof FORMS)[number]): Promise<void> {
   const { entry, output, base, platform, target } = part;
   await build({
-    absWorkingDir: ROOT,
+    ...COMMON,
     entryPoints: [entry],
     outfile: join(output, directory, relative(base, entry).replace(/\.ts$/, '.js')),
-    bundle: true,
-    packages: 'external',
     format,
     platform,
     target,
-    charset: 'utf8',
-    legalComments: 'none',
     // In an error report it is `Emitter`, not the `_Emitter` that esbuild makes of it.
     keepNames: platform === 'node',
-    logLevel: 'error',
+    ...(format === 'cjs' && platform === 'node' ? OWN_URL : {}),
   });
 }
 
-/** The declarations of a part and of what they need, by path from its base. */
-function declarations({ base, typed }: Part): Map<string, string> {
+/** The process that bundles applications given by their paths. In one file it could not do without the bundler. */
+async function buildBundleProgram(): Promise<void> {
+  await build({
+    ...COMMON,
+    entryPoints: [join(ROOT, 'lib', 'bundle-program.ts')],
+    outdir: join(ROOT, 'dist', 'cdk', 'esm', 'lib'),
+    splitting: true,
+    chunkNames: '[name]-[hash]',
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+  });
+}
+
+/** `socketbus-local`: the page's files beside it, and in it the program of its function instances. */
+async function buildLocal(): Promise<void> {
+  const output = join(ROOT, 'dist', 'local');
+  await rm(output, { recursive: true, force: true });
+  const { outputFiles } = await build({
+    ...COMMON,
+    entryPoints: [join(ROOT, 'local', 'host', 'instance.ts')],
+    write: false,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+  });
+  await build({
+    ...COMMON,
+    entryPoints: { 'socketbus-local': join(ROOT, 'local', 'other-app.ts') },
+    outdir: output,
+    splitting: true,
+    chunkNames: '[name]-[hash]',
+    banner: { js: '#!/usr/bin/env node' },
+    define: { BUILT_INSTANCE_PROGRAM: JSON.stringify(outputFiles.map(({ text }) => text).join('\n')) },
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+  });
+  await writeFile(join(output, 'package.json'), `${JSON.stringify({ type: 'module' })}\n`);
+  await cp(join(ROOT, 'local', 'page', 'static'), join(output, 'static'), { recursive: true });
+}
+
+/** The declarations of all parts and of what they need, by path from the root. */
+function declarations(): Map<string, string> {
   const { config, error } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), ts.sys.readFile);
   if (error !== undefined) throw new Error(ts.flattenDiagnosticMessageText(error.messageText, '\n'));
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, ROOT);
@@ -87,18 +159,35 @@ function declarations({ base, typed }: Part): Map<string, string> {
     rootDir: ROOT,
     outDir: ROOT,
   };
-  const program = ts.createProgram(typed, all, hostWithout(/^@(aws-sdk|smithy)\//, all));
+  const typed = PARTS.flatMap((part) => part.typed);
+  const program = ts.createProgram(typed, all, hostWithout(/^(@(aws-sdk|smithy)|aws-cdk-lib)(\/|$)/, all));
   const found = new Map<string, string>();
   const { diagnostics } = program.emit(undefined, (path, text) => {
     // A declaration file is compiled already: what it imports ends in .js.
-    found.set(relative(base, path), text.replaceAll(/(from '|import\(")(\.[^'"]+)\.ts(?=['"])/g, '$1$2.js'));
+    found.set(relative(ROOT, path), text.replaceAll(/(from '|import\(")(\.[^'"]+)\.ts(?=['"])/g, '$1$2.js'));
   });
   const [first] = diagnostics;
   if (first !== undefined) throw new Error(ts.flattenDiagnosticMessageText(first.messageText, '\n'));
   return found;
 }
 
-/** Nothing that is exported has a type inferred from the AWS SDK's, whose thousand files take seconds to read. */
+const DECLARED = /(?:from '|import\(")(\.[^'"]+)\.js(?=['"])/g;
+
+/** Of all declarations those of a part, found by what they import, by path from its base. */
+function declarationsOf({ base, typed }: Part, all: ReadonlyMap<string, string>): Map<string, string> {
+  const found = new Map<string, string>();
+  const add = (path: string) => {
+    const text = all.get(path);
+    const at = relative(base, join(ROOT, path));
+    if (text === undefined || found.has(at)) return;
+    found.set(at, text);
+    for (const [, module = ''] of text.matchAll(DECLARED)) add(join(dirname(path), `${module}.d.ts`));
+  };
+  for (const entry of typed) add(relative(ROOT, entry).replace(/\.ts$/, '.d.ts'));
+  return found;
+}
+
+/** Nothing that is exported has a type inferred from those of the AWS SDK or the CDK, whose thousand files take seconds to read. */
 function hostWithout(unread: RegExp, options: ts.CompilerOptions): ts.CompilerHost {
   const host = ts.createCompilerHost(options);
   host.resolveModuleNameLiterals = (names, containing, redirected, _options, source) =>
@@ -110,9 +199,10 @@ function hostWithout(unread: RegExp, options: ts.CompilerOptions): ts.CompilerHo
   return host;
 }
 
+const declared = declarations();
 for (const part of PARTS) {
   await rm(part.output, { recursive: true, force: true });
-  const types = declarations(part);
+  const types = declarationsOf(part, declared);
   for (const form of FORMS) {
     const directory = join(part.output, form.directory);
     await buildCode(part, form);
@@ -123,3 +213,6 @@ for (const part of PARTS) {
     }
   }
 }
+await buildBundleProgram();
+await buildLocal();
+await buildBundles({ directory: join(ROOT, 'dist', 'functions') });

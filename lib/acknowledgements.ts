@@ -67,6 +67,10 @@ export function acknowledgeFindings({
       reason: 'A client whose open packet failed has reconnected before anybody could act on the failure.',
     },
     { id: 'Serverless-LambdaTracing', reason: 'A trace for each frame would cost more than handling it.' },
+    {
+      id: 'AwsSolutions-IAM5[Resource::*]',
+      reason: 'Only where tracing is on: traces go to X-Ray, which has no resources to name.',
+    },
     ...connectionWildcards(gateway),
   );
   if (frontDoor !== undefined) acknowledgeFrontDoor(frontDoor);

@@ -5,7 +5,6 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   type BuildFailure,
   type BuildOptions,
@@ -18,8 +17,7 @@ import { BUILT_IN_APPLICATIONS } from '../lambdas/contract/applications.ts';
 import { FUNCTION_NAMES, type FunctionName } from '../lambdas/contract/environment.ts';
 import { isModulePath } from './config.ts';
 import { BundleError } from './errors.ts';
-
-const PACKAGE_ROOT = fileURLToPath(new URL('..', import.meta.url));
+import { PACKAGE_ROOT } from './package-root.ts';
 
 /** Gives CommonJS packages the `require` that they expect for Node's own modules and ESM does not have. */
 const REQUIRE_BANNER =

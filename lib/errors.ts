@@ -22,9 +22,11 @@ export class ConfigurationError extends Error {
 export class BundleError extends Error {
   readonly code = 'bundle_failed';
   readonly retryable = false;
+  readonly lines: readonly string[];
 
   constructor(lines: readonly string[], options?: ErrorOptions) {
     super(['The functions could not be bundled:', ...lines.map((line) => `  ${line}`)].join('\n'), options);
     this.name = 'BundleError';
+    this.lines = lines;
   }
 }

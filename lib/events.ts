@@ -1,11 +1,13 @@
 import { Duration, Stack } from 'aws-cdk-lib';
-import { EventBus, Rule } from 'aws-cdk-lib/aws-events';
+import { EventBus, type EventPattern, Rule, type RuleTargetInput } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { PUBLISH_DETAIL_TYPE, PUBLISH_SOURCE } from '../lambdas/contract/event-bridge.ts';
+import { physicalName } from './names.ts';
+import { type PublishMapping, type PublishRuleOptions, publishInput } from './publish-rule.ts';
 
 /** A publish that could not be made for so long is an operator's matter: whoever listened has gone on. */
 const MAX_EVENT_AGE = Duration.hours(1);
@@ -29,10 +31,12 @@ export class Events extends Construct {
    */
   readonly deadLetters: Queue;
   #publishRule?: Rule;
+  #publish?: IFunction;
 
   constructor(scope: Construct, id: string) {
     super(scope, id);
     this.bus = new EventBus(this, 'Bus', {
+      eventBusName: physicalName(this, 256),
       description: `${Stack.of(this).stackName}: publishes in, client events out`,
     });
     this.deadLetters = new Queue(this, 'DeadLetters', {
@@ -55,9 +59,8 @@ export class Events extends Construct {
       description: 'socketbus: publish what other systems ask for',
       eventPattern: { source: [PUBLISH_SOURCE], detailType: [PUBLISH_DETAIL_TYPE] },
     });
-    this.#publishRule.addTarget(
-      new LambdaFunction(publish, { deadLetterQueue: this.deadLetters, maxEventAge: MAX_EVENT_AGE }),
-    );
+    this.#publish = publish;
+    this.#publishRule.addTarget(this.#target());
     // EventBridge is done once Lambda has taken the event; from then on Lambda retries and gives up.
     for (const each of [publish, deliver]) {
       each.configureAsyncInvoke({
@@ -66,5 +69,31 @@ export class Events extends Construct {
         onFailure: new SqsDestination(this.deadLetters),
       });
     }
+  }
+
+  /** A rule that publishes what other systems' events are turned into. @throws {Error} before the rules are added */
+  publishOn(
+    id: string,
+    eventPattern: EventPattern,
+    mapping: PublishMapping,
+    eventBus: PublishRuleOptions['eventBus'],
+  ): Rule {
+    const input = publishInput(id, mapping);
+    const rule = new Rule(this, id, {
+      description: 'socketbus: publish what other systems tell',
+      eventPattern,
+      ...(eventBus && { eventBus }),
+    });
+    rule.addTarget(this.#target(input));
+    return rule;
+  }
+
+  #target(event?: RuleTargetInput): LambdaFunction {
+    if (!this.#publish) throw new Error('The rules have not been added yet');
+    return new LambdaFunction(this.#publish, {
+      deadLetterQueue: this.deadLetters,
+      maxEventAge: MAX_EVENT_AGE,
+      ...(event && { event }),
+    });
   }
 }

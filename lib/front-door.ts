@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { CfnResource, Duration, Fn } from 'aws-cdk-lib';
 import { CfnApiKey, CfnUsagePlan, CfnUsagePlanKey } from 'aws-cdk-lib/aws-apigateway';
 import type { ICertificate } from 'aws-cdk-lib/aws-certificatemanager';
@@ -23,6 +24,8 @@ import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import type { Gateway } from './gateway.ts';
 import { type Http, PUBLISH_PATH } from './http.ts';
+import { physicalName } from './names.ts';
+import { PACKAGE_ROOT } from './package-root.ts';
 
 /** What an operator may decide about the front door. */
 export interface FrontDoorOptions {
@@ -43,6 +46,8 @@ export interface FrontDoorProps extends FrontDoorOptions {
   readonly http: Http;
   /** Path of Engine.IO, without a slash at the end. */
   readonly wsPath: string;
+  /** Whether viewers may come over IPv6. @default true */
+  readonly ipv6?: boolean;
 }
 
 const WEB_SOCKET_ORIGIN = 'websocket-api';
@@ -66,6 +71,7 @@ export class FrontDoor extends Construct {
     const { gateway, http, wsPath, domainName, certificate } = props;
     this.key = props.apiKey ? this.#createKey(gateway) : undefined;
     this.viewerRequest = new ViewerFunction(this, 'ViewerRequest', {
+      functionName: physicalName(this, 64),
       runtime: FunctionRuntime.JS_2_0,
       code: FunctionCode.fromInline(frontDoorFunction({ enginePath: wsPath, stage: gateway.stageName })),
       comment: 'Sends Engine.IO to the API of its transport',
@@ -83,9 +89,10 @@ export class FrontDoor extends Construct {
       // The most that viewers may speak, not the least: for a WebSocket browsers fall back to HTTP/1.1, the only
       // version CloudFront serves it on, while polling requests share one connection of HTTP/2.
       httpVersion: HttpVersion.HTTP2,
-      minimumProtocolVersion: SecurityPolicyProtocol.TLS_V1_2_2021,
+      enableIpv6: props.ipv6 ?? true,
       ...(domainName && { domainNames: [domainName] }),
-      ...(certificate && { certificate }),
+      // CloudFront's own certificate allows no choice.
+      ...(certificate && { certificate, minimumProtocolVersion: SecurityPolicyProtocol.TLS_V1_2_2021 }),
       defaultBehavior: {
         ...COMMON,
         origin: new HttpOrigin(hostOf(http.url), { ...ORIGIN, originId: HTTP_ORIGIN }),
@@ -144,7 +151,7 @@ function frontDoorFunction({ enginePath, stage }: { enginePath: string; stage: s
     'web socket origin': WEB_SOCKET_ORIGIN,
     'publish path': PUBLISH_PATH,
   };
-  const source = readFileSync(new URL('./front-door-function.js', import.meta.url), 'utf8');
+  const source = readFileSync(join(PACKAGE_ROOT, 'lib', 'front-door-function.js'), 'utf8');
   return source.replace(/'<([\w ]+)>'/g, (text, name: string) => JSON.stringify(values[name] ?? text));
 }
 

@@ -8,6 +8,7 @@ import {
   type FunctionOptions,
   Function as LambdaFunction,
   Runtime,
+  Tracing,
 } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
@@ -36,6 +37,8 @@ export interface FunctionsProps {
   readonly secrets?: readonly SecretName[];
   /** @default 30 */
   readonly logRetention?: RetentionDays;
+  /** Whether X-Ray traces the functions. @default false */
+  readonly tracing?: boolean;
 }
 
 /**
@@ -131,6 +134,7 @@ export class Functions extends Construct {
       logGroup: this.logGroups[name],
       environment: present(props.environment),
       description: `socketbus ${name}`,
+      ...(props.tracing && { tracing: Tracing.ACTIVE }),
       ...(name === 'open' ? ASYNCHRONOUS : {}),
     });
   }

@@ -1,5 +1,6 @@
 import { Stack } from 'aws-cdk-lib';
 import {
+  IpAddressType,
   type ThrottleSettings,
   WebSocketApi,
   WebSocketRoute,
@@ -22,6 +23,8 @@ export interface GatewayProps {
   readonly throttle?: ThrottleSettings;
   /** Whether an upgrade needs an API key. @default false */
   readonly apiKeyRequired?: boolean;
+  /** Whether the API answers over IPv6 as well. @default true */
+  readonly ipv6?: boolean;
 }
 
 export interface GatewayHandlers {
@@ -48,6 +51,7 @@ export class Gateway extends Construct {
     this.#apiKeyRequired = props.apiKeyRequired ?? false;
     this.api = new WebSocketApi(this, 'Api', {
       apiName: `${Stack.of(this).stackName}-websocket`,
+      ipAddressType: (props.ipv6 ?? true) ? IpAddressType.DUAL_STACK : IpAddressType.IPV4,
       // Static: no client text selects a route. With `$request.body.action` a frame could name any key it likes.
       routeSelectionExpression: '\\$default',
     });

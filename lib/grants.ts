@@ -1,6 +1,6 @@
 /**
  * What each function may do. This table is the whole of it: besides these, a role may only write to its own log
- * group, and that of `publish` puts what Lambda gave up into the dead-letter queue. Nothing here is a wildcard action, no
+ * group, send traces where the deployment has them on, and that of `publish` puts what Lambda gave up into the dead-letter queue. Nothing here is a wildcard action, no
  * function may scan a table, and the only wildcard resources are connection ids below one method of this API's stage and
  * the suffix of a secret. Each grant is needed: `test/integration/permissions.test.ts` uses every one.
  */

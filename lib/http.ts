@@ -6,6 +6,7 @@ import {
   HttpRoute,
   HttpRouteKey,
   HttpStage,
+  IpAddressType,
   LogGroupLogDestination,
   type ThrottleSettings,
 } from 'aws-cdk-lib/aws-apigatewayv2';
@@ -29,6 +30,8 @@ export interface HttpProps {
   readonly logRetention?: RetentionDays;
   /** Limit of each route. @default - 1,000 per second and 500 at once */
   readonly throttle?: ThrottleSettings;
+  /** Whether the API answers over IPv6 as well. @default true */
+  readonly ipv6?: boolean;
 }
 
 export interface HttpHandlers {
@@ -58,6 +61,7 @@ export class Http extends Construct {
     this.api = new HttpApi(this, 'Api', {
       apiName: `${Stack.of(this).stackName}-http`,
       createDefaultStage: false,
+      ipAddressType: (props.ipv6 ?? true) ? IpAddressType.DUAL_STACK : IpAddressType.IPV4,
     });
     this.stage = new HttpStage(this, 'Stage', {
       httpApi: this.api,

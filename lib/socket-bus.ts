@@ -1,9 +1,16 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { Stack, Stage } from 'aws-cdk-lib';
 import type { ThrottleSettings } from 'aws-cdk-lib/aws-apigatewayv2';
-import { Code } from 'aws-cdk-lib/aws-lambda';
+import { Metric, type MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
+import type { EventPattern, Rule } from 'aws-cdk-lib/aws-events';
+import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
+import { Code, Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 import type { EnvironmentVariables } from '../lambdas/contract/environment.ts';
 import { acknowledgeFindings, type Deployment } from './acknowledgements.ts';
 import type { Bundles } from './bundles.ts';
+import { codeOf } from './code.ts';
 import { type Configuration, completeConfiguration } from './config.ts';
 import { Events } from './events.ts';
 import { FrontDoor, type FrontDoorOptions } from './front-door.ts';
@@ -12,11 +19,19 @@ import { Gateway } from './gateway.ts';
 import { secretsOf } from './grants.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Http } from './http.ts';
+import type { PublishMapping, PublishRuleOptions } from './publish-rule.ts';
 import { Store } from './store.ts';
 
 export interface SocketBusProps {
-  /** The code with the applications in it: `await buildBundles({ directory, apps })`. */
-  readonly bundles: Bundles;
+  /**
+   * Applications to run, in order: names of built-in ones, or paths of modules from the working directory, whose default
+   * export is an application or an array of them. Paths are bundled while the app is synthesised, with the esbuild that
+   * is installed beside this package.
+   * @default - all built-in ones
+   */
+  readonly apps?: readonly string[];
+  /** Code that was bundled before, with its applications; `apps` is not read then. @default - that of `apps` */
+  readonly bundles?: Pick<Bundles, 'directory' | 'apps'>;
   /** Stage of the WebSocket API, the last part of its URL. @default 'prod' */
   readonly stage?: string;
   /** Minutes between two pings of a connection, 1 to 8; pings are what idle sockets cost. @default 4 */
@@ -75,7 +90,16 @@ export interface SocketBusProps {
   readonly logRetentionDays?: number;
   /** Limit of each WebSocket route. @default - the account's quota, 10,000 per second and 5,000 at once */
   readonly throttle?: ThrottleSettings;
+  /** Whether the two APIs and the front door answer over IPv6 as well as IPv4. @default true */
+  readonly ipv6?: boolean;
+  /** Whether X-Ray traces the functions; a trace for each frame costs more than handling it. @default false */
+  readonly tracing?: boolean;
 }
+
+/** Namespace of the metrics in CloudWatch. */
+const METRICS_NAMESPACE = 'socketbus';
+/** Where an `Emitter` looks for the function to invoke. */
+const PUBLISH_VARIABLE = 'SOCKETBUS_PUBLISH_FUNCTION';
 
 /**
  * A Socket.IO server without a server: one of these is a whole deployment.
@@ -85,6 +109,8 @@ export interface SocketBusProps {
 export class SocketBus extends Construct implements Deployment {
   /** The props with their defaults. */
   readonly configuration: Configuration;
+  /** What the functions' logs and metrics have as `service`: of one deployment, though others share the account. */
+  readonly serviceName: string;
   readonly store: Store;
   readonly gateway: Gateway;
   readonly http: Http;
@@ -94,30 +120,33 @@ export class SocketBus extends Construct implements Deployment {
   readonly functions: Functions;
   readonly heartbeat: Heartbeat;
 
-  constructor(scope: Construct, id: string, props: SocketBusProps) {
+  constructor(scope: Construct, id: string, props: SocketBusProps = {}) {
     super(scope, id);
-    const { bundles, throttle, frontDoor, ...settings } = props;
+    const { bundles, apps, throttle, frontDoor, ipv6 = true, tracing = false, ...settings } = props;
     const door = typeof frontDoor === 'object' ? frontDoor : {};
     this.configuration = completeConfiguration({
       ...settings,
       frontDoor: typeof frontDoor === 'object' ? true : frontDoor,
-      apps: bundles.apps,
+      apps: bundles?.apps ?? apps,
     });
+    const { stackName, node } = Stack.of(this);
+    this.serviceName = `${stackName}-${this.node.path.slice(node.path.length + 1).replaceAll('/', '-')}`;
     const { stage, secretPrefix, logRetentionDays: logRetention, wsPath } = this.configuration;
     this.store = new Store(this, 'Store');
     this.gateway = new Gateway(this, 'Gateway', {
       stageName: stage,
       apiKeyRequired: door.apiKey ?? false,
+      ipv6,
       ...(throttle && { throttle }),
     });
-    this.http = new Http(this, 'Http', { logRetention });
+    this.http = new Http(this, 'Http', { logRetention, ipv6 });
     if (this.configuration.frontDoor) {
       const { gateway, http } = this;
-      this.frontDoor = new FrontDoor(this, 'FrontDoor', { ...door, gateway, http, wsPath });
+      this.frontDoor = new FrontDoor(this, 'FrontDoor', { ...door, gateway, http, wsPath, ipv6 });
     }
     this.events = new Events(this, 'Events');
     this.functions = new Functions(this, 'Functions', {
-      code: Code.fromAsset(bundles.directory),
+      code: Code.fromAsset(bundles?.directory ?? this.#code()),
       store: this.store,
       gateway: this.gateway,
       eventBus: this.events.bus,
@@ -125,6 +154,7 @@ export class SocketBus extends Construct implements Deployment {
       secretPrefix,
       secrets: secretsOf(this.configuration.apps),
       logRetention,
+      tracing,
     });
     this.gateway.addRoutes(this.functions.byName);
     this.http.addRoutes(this.functions.byName, wsPath);
@@ -136,6 +166,65 @@ export class SocketBus extends Construct implements Deployment {
       this.functions.byName.connect.addEnvironment(name, 'true');
     }
     acknowledgeFindings(this);
+  }
+
+  /**
+   * What clients dial: the front door, and `io(url)` is all they need. Where there is none, the WebSocket API by its own
+   * name; its path is the stage.
+   */
+  get url(): string {
+    return this.frontDoor?.url ?? this.gateway.url;
+  }
+
+  /**
+   * Lets somebody publish by Lambda invoke, which is all that `Emitter` does. A function that is granted it in CDK finds
+   * the name in its environment (`SOCKETBUS_PUBLISH_FUNCTION`), where `new Emitter()` looks for it.
+   */
+  grantPublish(grantee: IGrantable): Grant {
+    const { publish } = this.functions.byName;
+    if (grantee instanceof LambdaFunction) grantee.addEnvironment(PUBLISH_VARIABLE, publish.functionName);
+    return Grant.addToPrincipal({
+      grantee,
+      actions: ['lambda:InvokeFunction'],
+      resourceArns: [publish.functionArn],
+    });
+  }
+
+  /**
+   * Publishes what other systems tell on an event bus, without a line of code between:
+   * `bus.addPublishRule({ source: ['shop.orders'] }, { rooms: ['user:' + EventField.fromPath('$.detail.userId')], event: 'order' })`.
+   *
+   * @throws {ConfigurationError} for a mapping that is no publish request
+   */
+  addPublishRule(pattern: EventPattern, mapping: PublishMapping, options: PublishRuleOptions = {}): Rule {
+    const { eventBus } = options;
+    // Resolved, since an unresolved token is numbered by the order in which constructs are made.
+    const content = JSON.stringify(
+      Stack.of(this).resolve([pattern, mapping, eventBus?.eventBusRef.eventBusArn]),
+    );
+    const id = options.id ?? `Publish${createHash('sha256').update(content).digest('hex').slice(0, 8)}`;
+    return this.events.publishOn(id, pattern, mapping, eventBus);
+  }
+
+  /**
+   * A metric that the functions of this deployment write, such as `Posted` or `FanOutTime` (milliseconds).
+   *
+   * @param name as in the README
+   * @param options those of CDK; the sum of five minutes unless they say otherwise
+   */
+  metric(name: string, options: MetricOptions = {}): Metric {
+    return new Metric({
+      namespace: METRICS_NAMESPACE,
+      metricName: name,
+      dimensionsMap: { service: this.serviceName },
+      statistic: 'Sum',
+      ...options,
+    });
+  }
+
+  #code(): string {
+    const { outdir } = Stage.of(this) ?? {};
+    return codeOf(this.configuration.apps, join(outdir ?? 'cdk.out', `bundles-${this.node.addr}`));
   }
 
   #environment(): EnvironmentVariables {
@@ -164,8 +253,8 @@ export class SocketBus extends Construct implements Deployment {
       ...(settings.clientOrigin && { CLIENT_ORIGIN: settings.clientOrigin.join(',') }),
       WS_PATH: settings.wsPath,
       POWERTOOLS_LOG_LEVEL: settings.debug ? 'DEBUG' : 'INFO',
-      POWERTOOLS_SERVICE_NAME: 'socketbus',
-      POWERTOOLS_METRICS_NAMESPACE: 'socketbus',
+      POWERTOOLS_SERVICE_NAME: this.serviceName,
+      POWERTOOLS_METRICS_NAMESPACE: METRICS_NAMESPACE,
     };
   }
 }

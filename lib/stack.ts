@@ -10,7 +10,7 @@ export interface SocketBusStackProps
 export class SocketBusStack extends Stack {
   readonly bus: SocketBus;
 
-  constructor(scope: Construct, id: string, props: SocketBusStackProps) {
+  constructor(scope: Construct, id: string, props: SocketBusStackProps = {}) {
     const { env, stackName, description, ...bus } = props;
     super(scope, id, {
       ...(env && { env }),

@@ -42,6 +42,10 @@ import { readDeployment } from './template/deployment-reader.ts';
 export interface StackOptions {
   /** Directory of the assembly (`cdk.out`); a promise lets the port be taken while it is still being synthesised. */
   readonly assembly: string | PromiseLike<string>;
+  /** Which stack of the assembly. @default the only one */
+  readonly stackName?: string | undefined;
+  /** Whether resources that do not run here are left out instead of refused. @default false */
+  readonly leaveOut?: boolean;
   /** @default 0, any free one */
   readonly port?: number;
   /**
@@ -144,8 +148,9 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
 }
 
 async function deploy(options: StackOptions, port: Port, clock: StackClock): Promise<LocalStack> {
-  const place = { callbackOrigin: port.serviceOrigin, httpOrigin: port.origin };
-  const deployment = readDeployment(await readAssembly(await options.assembly), place);
+  const { stackName, leaveOut = false } = options;
+  const place = { callbackOrigin: port.serviceOrigin, httpOrigin: port.origin, leaveOut };
+  const deployment = readDeployment(await readAssembly(await options.assembly, stackName), place);
   const { region, accountId } = deployment;
   const credentials = new CredentialStore();
   const access = new AccessControl({

@@ -1,18 +1,15 @@
 /** `npm start`: synthesises the stack, runs the template, says how to try it, and stops cleanly. */
-import { parseCommandLine, USAGE, UsageError } from './command-line.ts';
-import { PortInUseError } from './errors.ts';
+import { parseCommandLine, USAGE } from './command-line.ts';
+import { explain } from './explain.ts';
 import { type CommandedFaults, commandedFaults } from './faults/command.ts';
-import { FaultRulesError } from './faults/rules.ts';
 import type { LogEntry } from './host/invocation.ts';
 import { logLine } from './log-lines.ts';
 import { readEnvFile, readSettings, type Settings } from './settings.ts';
 import { type LocalStack, startStack } from './stack.ts';
 import { startupLines } from './startup-lines.ts';
-import { Synthesis, SynthesisError } from './synthesis.ts';
-import { TemplateError } from './template/errors.ts';
+import { StopSignals } from './stop-signals.ts';
+import { ownApp, Synthesis } from './synthesis.ts';
 import { developmentToken, welcome } from './welcome.ts';
-
-const INTERRUPTED = 130;
 
 async function main(): Promise<void> {
   const options = parseCommandLine(process.argv.slice(2));
@@ -47,42 +44,13 @@ function start(
     const line = logLine(entry, { debug: settings.debug, json });
     if (line !== undefined) process.stdout.write(`${line}\n`);
   };
-  const assembly = synthesis.run(settings.synthesis);
+  const assembly = synthesis.run(ownApp(), settings.synthesis);
   // Where the port is taken nobody waits for the assembly any more.
   assembly.catch(() => {});
   return startStack({ assembly, port: settings.port, settings: settings.stack, log, faults, seed });
 }
 
-/** Ctrl-C and SIGTERM: the first one while the stack is up lets it drain, any other one ends the process at once. */
-class StopSignals {
-  #stop: () => void = () => process.exit(0);
-
-  constructor() {
-    process.on('SIGINT', () => this.#stop());
-    process.on('SIGTERM', () => this.#stop());
-  }
-
-  next(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#stop = () => {
-        this.#stop = () => process.exit(INTERRUPTED);
-        resolve();
-      };
-    });
-  }
-}
-
-/** What the reader can mend gets its message; anything else is ours, with its trace. */
-function explain(error: unknown): string {
-  if (error instanceof UsageError) return `${error.message}\n\n${USAGE}`;
-  const known = [PortInUseError, SynthesisError, TemplateError, FaultRulesError].some(
-    (kind) => error instanceof kind,
-  );
-  if (error instanceof Error) return `${known ? error.message : error.stack}\n`;
-  return `${String(error)}\n`;
-}
-
 main().catch((error: unknown) => {
-  process.stderr.write(explain(error));
+  process.stderr.write(explain(error, USAGE));
   process.exit(1);
 });

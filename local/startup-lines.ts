@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as z from 'zod/mini';
+import { chosenApplications } from '../lambdas/contract/applications.ts';
 import type { Deployment } from './template/deployment.ts';
 
 type StartupLines = (settings: Readonly<Record<string, string | undefined>>) => readonly string[];
@@ -9,6 +10,7 @@ type StartupLines = (settings: Readonly<Record<string, string | undefined>>) => 
 const moduleSchema = z.object({
   applications: z.array(
     z.looseObject({
+      name: z.string(),
       startupLines: z.optional(z.custom<StartupLines>((value) => typeof value === 'function')),
     }),
   ),
@@ -19,9 +21,10 @@ const moduleSchema = z.object({
  * the functions, and they get the functions' settings.
  */
 export async function startupLines({ functions }: Deployment): Promise<readonly string[]> {
-  const [definition] = functions.values();
+  const definition = functions.get('publish');
   if (definition === undefined) return [];
   const path = join(definition.directory, 'applications.mjs');
   const { applications } = moduleSchema.parse(await import(pathToFileURL(path).href));
-  return applications.flatMap((application) => application.startupLines?.(definition.environment) ?? []);
+  const chosen = chosenApplications(applications, (definition.environment.APPS ?? '').split(','));
+  return chosen.flatMap((application) => application.startupLines?.(definition.environment) ?? []);
 }

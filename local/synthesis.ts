@@ -1,4 +1,4 @@
-/** Synthesises the CDK app in a child process, as the CDK CLI would, into a directory of its own. */
+/** Synthesises a CDK app in a child process, as the CDK CLI would, into a directory of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -15,7 +15,21 @@ export class SynthesisError extends Error {
   readonly retryable = false;
 }
 
-const APP = fileURLToPath(new URL('../bin/socketbus.ts', import.meta.url));
+/** What synthesises. */
+export interface AppCommand {
+  readonly file: string;
+  readonly args: readonly string[];
+  /** Whether `file` is a whole line for the shell, as `app` of `cdk.json` is. @default false */
+  readonly shell?: boolean;
+}
+
+/** The CDK app of this repository. */
+export function ownApp(): AppCommand {
+  // By path: `tsx` by name would be looked for from the working directory, which may be anybody's.
+  const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+  const app = fileURLToPath(new URL('../bin/socketbus.ts', import.meta.url));
+  return { file: process.execPath, args: ['--import', loader, app] };
+}
 
 export class Synthesis {
   /** Where the assembly goes; exists until `dispose`. */
@@ -23,17 +37,17 @@ export class Synthesis {
   #child: ChildProcess | undefined;
 
   /**
-   * Runs the app and returns the directory.
+   * Runs an app and returns the directory.
    *
    * @param environment all variables of the app
    * @throws SynthesisError with the app's own message, such as the list of wrong settings
    */
-  async run(environment: Readonly<Record<string, string>>): Promise<string> {
-    // By path: `tsx` by name would be looked for from the working directory, which may be anybody's.
-    const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-    const child = spawn(process.execPath, ['--import', loader, APP], {
+  async run(command: AppCommand, environment: Readonly<Record<string, string | undefined>>): Promise<string> {
+    const { file, args, shell = false } = command;
+    const child = spawn(file, args, {
       env: { ...environment, CDK_OUTDIR: this.directory },
       stdio: ['ignore', 'pipe', 'pipe'],
+      shell,
     });
     this.#child = child;
     const output = Promise.all([text(child.stdout), text(child.stderr)]);

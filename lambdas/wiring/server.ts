@@ -34,6 +34,7 @@ import { stamps } from '../bus/stamps.ts';
 import { Sweeper } from '../bus/sweeper.ts';
 import { TransportWire } from '../bus/transport-wire.ts';
 import { Upgrades } from '../bus/upgrade.ts';
+import { chosenApplications } from '../contract/applications.ts';
 
 export interface Server {
   readonly bus: Bus;
@@ -55,7 +56,9 @@ export interface Server {
 export function createServer(): Server {
   const environment = readEnvironment(process.env);
   const log = powertoolsLog();
-  const registry = new Registry(applications as readonly Application[]);
+  const registry = new Registry(
+    chosenApplications(applications as readonly Application[], list(environment.APPS)),
+  );
   const client = documentClient();
   const parts = { client, table: environment.BUS_TABLE, clock: systemClock, random: systemRandom };
   const outbox = new DynamoOutbox(parts);

@@ -1,5 +1,6 @@
 /** One instance of a function, seen from the host: a worker thread that handles one event at a time. */
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -143,7 +144,7 @@ export class FunctionInstance {
     return {
       signal: this.#signal.buffer as SharedArrayBuffer,
       clockOffset: this.#options.clock.offset,
-      module: pathToFileURL(join(directory, `${handler.slice(0, dot)}.mjs`)).href,
+      module: pathToFileURL(moduleFile(join(directory, handler.slice(0, dot)))).href,
       exportName: handler.slice(dot + 1),
       handler,
       functionName: name,
@@ -245,4 +246,11 @@ export class FunctionInstance {
 /** An X-Ray header that says "not sampled" (X-Ray guide, "Tracing header"). */
 function tracingHeader(nowMs: number): string {
   return `${traceId(nowMs)};Parent=${randomBytes(8).toString('hex')};Sampled=0`;
+}
+
+/** As Lambda's runtime looks for it (its `UserFunction.js`): without a suffix the order is this. */
+function moduleFile(path: string): string {
+  return (
+    ['.js', '.mjs', '.cjs'].map((suffix) => path + suffix).find((file) => existsSync(file)) ?? `${path}.mjs`
+  );
 }

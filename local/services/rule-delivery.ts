@@ -8,6 +8,7 @@ import type { AcceptedEvent } from '../host/async-queue.ts';
 import type { QueueMessage } from '../host/destinations.ts';
 import { UnknownFunctionError } from '../host/errors.ts';
 import type { RuleTarget } from '../template/deployment.ts';
+import { transformed } from '../template/input-transformer.ts';
 
 export interface RuleDeliveryOptions {
   readonly clock: GatewayClock;
@@ -35,10 +36,14 @@ export class RuleDelivery {
     this.#options = options;
   }
 
-  /** Hands `event`, or the target's constant input, to a target; resolves when it was tried there or is given up. */
+  /** Hands `event`, or what the target has instead of it, to a target; resolves when it was tried there or is given up. */
   async deliver(ruleArn: string, target: RuleTarget, event: unknown): Promise<void> {
     const { clock, invoke } = this.#options;
-    const payload = JSON.stringify(target.input ?? event);
+    const payload = payloadOf(target, event);
+    if (payload === undefined) {
+      const error = new TransformError(ruleArn);
+      return this.#giveUp(ruleArn, target, JSON.stringify(event), { error, retries: 0 });
+    }
     const expires = clock.now() + target.maxAgeSeconds * 1000;
     for (let retries = 0; !this.#closed; retries += 1) {
       try {
@@ -91,6 +96,22 @@ export class RuleDelivery {
       // On AWS a number in InvocationsFailedToBeSentToDlq: the event is lost, and nobody is told.
     }
   }
+}
+
+/** What a template made of an event is no JSON. AWS says nowhere what happens then; here it is noticed. */
+class TransformError extends Error {
+  override readonly name = 'TransformError';
+  readonly code = 'transform_failed';
+  readonly retryable = false;
+
+  constructor(ruleArn: string) {
+    super(`what the input transformer of ${ruleArn} makes of the event is no JSON`);
+  }
+}
+
+/** Undefined where the transformer makes no JSON. */
+function payloadOf({ input, transform }: RuleTarget, event: unknown): string | undefined {
+  return transform === undefined ? JSON.stringify(input ?? event) : transformed(transform, event);
 }
 
 function isRetryable(error: unknown): boolean {

@@ -1,6 +1,6 @@
 /** Who may do what: the policies of the roles, and the permissions of services to invoke functions. */
 import type * as z from 'zod/mini';
-import type { InvokePermission } from '../iam/permission.ts';
+import { INVOKING_SERVICES, type InvokePermission } from '../iam/permission.ts';
 import type { Statement } from '../iam/policy.ts';
 import type { Deployment } from './deployment.ts';
 import { TemplateError } from './errors.ts';
@@ -21,8 +21,8 @@ type PolicyDocument = z.output<typeof policySchema>['PolicyDocument'];
 /**
  * Statements by the ARN of their role, and permissions.
  *
- * @throws TemplateError for a policy of a role that is not in the template, a managed policy that is not (AWS's own
- *   among them), and everything in a statement that is not evaluated here.
+ * @throws TemplateError for a policy of a role that is not in the template, a managed policy that is not (of AWS's own
+ *   one is known), and everything in a statement that is not evaluated here.
  */
 export function readAccess(source: AccessSource): Pick<Deployment, 'policies' | 'permissions'> {
   return { policies: new PolicyReader(source).read(), permissions: readPermissions(source) };
@@ -72,7 +72,7 @@ class PolicyReader {
     const arn = this.#source.arn(logicalId);
     for (const { PolicyDocument } of Policies) this.#attach(arn, PolicyDocument, `${at}/Policies`);
     for (const policy of ManagedPolicyArns) {
-      const document = managed.get(policy);
+      const document = managed.get(policy) ?? awsPolicy(policy);
       const place = `${at}/ManagedPolicyArns`;
       if (document === undefined)
         throw new TemplateError('unknown_reference', place, `what "${policy}" allows is not in the template`);
@@ -97,15 +97,33 @@ class PolicyReader {
   }
 }
 
+/** Those that CDK attaches to roles it makes for functions (AWS Managed Policy Reference); any other is unknown here. */
+const AWS_POLICIES: Readonly<Record<string, readonly string[]>> = {
+  'service-role/AWSLambdaBasicExecutionRole': [
+    'logs:CreateLogGroup',
+    'logs:CreateLogStream',
+    'logs:PutLogEvents',
+  ],
+};
+
+function awsPolicy(arn: string): PolicyDocument | undefined {
+  const Action = AWS_POLICIES[arn.replace(/^arn:[^:]+:iam::aws:policy\//, '')];
+  return Action && { Statement: [{ Effect: 'Allow', Action: [...Action], Resource: ['*'] }] };
+}
+
 const FUNCTION_ARN = /^arn:[^:]+:lambda:[^:]*:[^:]*:function:/;
 
 function readPermissions({ ids, properties }: AccessSource): InvokePermission[] {
-  return ids('AWS::Lambda::Permission').map((logicalId) => {
+  return ids('AWS::Lambda::Permission').flatMap((logicalId) => {
     const {
       FunctionName,
-      Principal: service,
+      Principal: principal,
       SourceArn: sourceArn,
     } = properties(logicalId, permissionSchema);
-    return { functionName: FunctionName.replace(FUNCTION_ARN, ''), service, sourceArn };
+    const service = INVOKING_SERVICES.find((known) => known === principal);
+    // No other service invokes anything here.
+    return service === undefined
+      ? []
+      : [{ functionName: FunctionName.replace(FUNCTION_ARN, ''), service, sourceArn }];
   });
 }

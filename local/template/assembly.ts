@@ -56,22 +56,24 @@ export interface Assembly {
 }
 
 /**
- * Reads the one stack of an assembly directory.
+ * Reads a stack of an assembly directory.
  *
+ * @param name its id in the assembly; may be left out where there is but one
  * @throws TemplateError `assembly_unreadable` when a file is missing, is not JSON or has another shape, or when there
- *   is not exactly one stack.
+ *   is no such stack, or several and none is named.
  */
-export async function readAssembly(directory: string): Promise<Assembly> {
+export async function readAssembly(directory: string, name?: string): Promise<Assembly> {
   const root = resolve(directory);
   const { artifacts } = await readJson(join(root, 'manifest.json'), manifestSchema);
   const stacks = Object.entries(artifacts).filter(
     ([, artifact]) => artifact.type === 'aws:cloudformation:stack',
   );
-  const [stack] = stacks;
+  const [stack, second] = name === undefined ? stacks : stacks.filter(([id]) => id === name);
   const templateFile = stack?.[1].properties?.templateFile;
-  if (stack === undefined || stacks.length > 1 || templateFile === undefined) {
-    const found = stacks.map(([name]) => name).join(', ') || 'none';
-    throw new TemplateError('assembly_unreadable', root, `expected exactly one stack, found: ${found}`);
+  if (stack === undefined || second !== undefined || templateFile === undefined) {
+    const found = stacks.map(([id]) => id).join(', ') || 'none';
+    const expected = name === undefined ? 'exactly one stack' : `the stack ${name}`;
+    throw new TemplateError('assembly_unreadable', root, `expected ${expected}, found: ${found}`);
   }
   const manifests = Object.values(artifacts).flatMap(({ type, properties }) =>
     type === 'cdk:asset-manifest' && properties?.file !== undefined ? [properties.file] : [],

@@ -24,6 +24,7 @@ import { TemplateError } from './errors.ts';
 import { parseEventPattern } from './event-pattern.ts';
 import { type FrontDoorSource, readApiKeys, readFrontDoor } from './front-door-reader.ts';
 import { IDENTITIES, type Locale, type Named } from './identities.ts';
+import { parseInputTransformer } from './input-transformer.ts';
 import { IntrinsicResolver, type References } from './intrinsics.ts';
 import {
   apiSchema,
@@ -49,6 +50,12 @@ export interface DeploymentPlace {
   readonly httpOrigin: string;
   /** @default us-east-1 */
   readonly region?: string;
+  /**
+   * Whether resources that do not run here are left out instead of refused: for stacks in which a deployment is one part
+   * of many. What refers to them gets a text that names them.
+   * @default false
+   */
+  readonly leaveOut?: boolean;
 }
 
 /**
@@ -78,6 +85,7 @@ class DeploymentReader {
   readonly #resolver: IntrinsicResolver;
   readonly #named = new Map<string, Named>();
   readonly #urls: [string, string][] = [];
+  readonly #leftOut: string[] = [];
   /** Dynamic references to secrets that the template has made. */
   readonly #secrets: [string, string][] = [];
   /** Resolves to what AWS would: a front door tells its origins apart by their deployed hosts. */
@@ -132,6 +140,7 @@ class DeploymentReader {
         arn: (logicalId) => this.#attribute(logicalId, 'Arn') ?? '',
       }),
       queues: this.#queues(),
+      leftOut: this.#leftOut,
       outputs: this.#outputs(),
     };
   }
@@ -151,6 +160,10 @@ class DeploymentReader {
     for (const [logicalId, resource] of this.#resources()) {
       const { Type } = resource;
       if (IDENTITIES[Type] === undefined && !IGNORED_RESOURCES.has(Type)) {
+        if (this.#place.leaveOut === true) {
+          this.#leftOut.push(`${Type} ${logicalId}`);
+          continue;
+        }
         throw new TemplateError(
           'unsupported_resource',
           `Resources/${logicalId}`,
@@ -176,7 +189,13 @@ class DeploymentReader {
       `Resources/${logicalId}/Properties/${property}`,
     );
     if (typeof value !== 'string') return undefined;
-    return Type === 'AWS::Lambda::Function' ? handlerModule(value) : value;
+    return Type === 'AWS::Lambda::Function' ? this.#functionNameOf(handlerModule(value), logicalId) : value;
+  }
+
+  /** Of functions with equal names (`index.handler` is what tools write) all but the first are named by their logical ids. */
+  #functionNameOf(module: string, logicalId: string): string {
+    const taken = [...this.#named.values()].some(({ name }) => name === module);
+    return taken ? logicalId : module;
   }
 
   #localiseUrls(logicalId: string, protocol: Named['protocol']): void {
@@ -207,11 +226,17 @@ class DeploymentReader {
     const parameter = this.#assembly.template.Parameters?.[name]?.Default;
     if (parameter !== undefined) return String(parameter);
     const identity = this.#identity(name);
-    return pseudo[name] ?? identity?.ref();
+    return pseudo[name] ?? identity?.ref() ?? this.#standIn(name);
   }
 
   #attribute(logicalId: string, attribute: string): string | undefined {
-    return this.#identity(logicalId)?.attribute(attribute);
+    return this.#identity(logicalId)?.attribute(attribute) ?? this.#standIn(logicalId, attribute);
+  }
+
+  /** For what is left out. It is no address of anything, and says in every message whose it would be. */
+  #standIn(logicalId: string, attribute?: string): string | undefined {
+    if (!this.#leftOut.some((each) => each.endsWith(` ${logicalId}`))) return undefined;
+    return attribute === undefined ? `left-out:${logicalId}` : `left-out:${logicalId}.${attribute}`;
   }
 
   #identity(logicalId: string) {
@@ -244,18 +269,12 @@ class DeploymentReader {
   }
 
   #functions(): Map<string, FunctionDefinition> {
-    const functions = new Map<string, FunctionDefinition>();
     const configs = this.#eventInvokeConfigs();
-    for (const [logicalId] of this.#resources('AWS::Lambda::Function')) {
+    const functions = this.#resources('AWS::Lambda::Function').map(([logicalId]) => {
       const definition = this.#function(logicalId, configs);
-      const taken = functions.get(definition.name);
-      if (taken !== undefined) {
-        const message = `the function name "${definition.name}" is also that of ${taken.logicalId}`;
-        throw new TemplateError('duplicate_function_name', `Resources/${logicalId}`, message);
-      }
-      functions.set(definition.name, definition);
-    }
-    return functions;
+      return [definition.name, definition] as const;
+    });
+    return new Map(functions);
   }
 
   #function(
@@ -263,7 +282,7 @@ class DeploymentReader {
     configs: ReadonlyMap<string, Omit<AsynchronousDefinition, 'deadLetterQueue'>>,
   ): FunctionDefinition {
     const properties = this.#properties(logicalId, functionSchema);
-    const name = handlerModule(properties.Handler);
+    const name = this.#ref(logicalId) ?? logicalId;
     // Lambda guide, "Asynchronous invocation": two retries and six hours unless configured.
     const config = configs.get(name) ?? { retries: 2, maxAgeSeconds: 21_600, onFailure: undefined };
     return {
@@ -455,10 +474,11 @@ class DeploymentReader {
       if (rule.ScheduleExpression === undefined && rule.EventPattern === undefined)
         throw new TemplateError('invalid_property', at, 'has neither a schedule nor an event pattern');
       const targets = rule.Targets.map(
-        ({ Arn, Input, RetryPolicy, DeadLetterConfig }): RuleTarget => ({
+        ({ Arn, Input, InputTransformer, RetryPolicy, DeadLetterConfig }): RuleTarget => ({
           functionName: this.#functionName(Arn, `${at}/Targets`),
           functionArn: Arn,
           input: Input === undefined ? undefined : parseInput(Input, `${at}/Targets`),
+          transform: InputTransformer && parseInputTransformer(InputTransformer, `${at}/Targets`),
           retries: RetryPolicy.MaximumRetryAttempts,
           maxAgeSeconds: RetryPolicy.MaximumEventAgeInSeconds,
           deadLetterQueue: DeadLetterConfig?.Arn,

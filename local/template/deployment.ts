@@ -2,6 +2,7 @@
 import type { InvokePermission } from '../iam/permission.ts';
 import type { Statement } from '../iam/policy.ts';
 import type { EventPattern } from './event-pattern.ts';
+import type { InputTransformer } from './input-transformer.ts';
 
 export interface Deployment {
   readonly stackName: string;
@@ -22,6 +23,8 @@ export interface Deployment {
   /** Which services may invoke which functions. */
   readonly permissions: readonly InvokePermission[];
   readonly queues: readonly QueueDefinition[];
+  /** Resources that do not run here and were left out because that was asked for: `{type} {logical id}`. */
+  readonly leftOut: readonly string[];
   /** Outputs whose value is a text, by logical id. */
   readonly outputs: ReadonlyMap<string, string>;
 }
@@ -157,6 +160,8 @@ export interface RuleTarget {
   readonly functionArn: string;
   /** Replaces the event where the target has a constant `Input`. */
   readonly input: unknown;
+  /** Makes what replaces it where the target has an `InputTransformer`. */
+  readonly transform: InputTransformer | undefined;
   /** How often, and until which age of the event, the rule tries again to hand it over. */
   readonly retries: number;
   readonly maxAgeSeconds: number;

@@ -16,7 +16,6 @@ export class TemplateError extends Error {
 export type TemplateErrorCode =
   | 'assembly_unreadable'
   | 'asset_not_found'
-  | 'duplicate_function_name'
   | 'invalid_property'
   | 'unknown_reference'
   | 'unsupported_intrinsic'

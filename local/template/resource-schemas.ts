@@ -3,7 +3,6 @@
  * refused by a strict schema or a literal; what only concerns the cloud (tags, encryption, log groups) passes.
  */
 import * as z from 'zod/mini';
-import { INVOKING_SERVICES } from '../iam/permission.ts';
 
 const text = z.string();
 const flag = z.boolean();
@@ -186,12 +185,15 @@ export const roleSchema = z.looseObject({
 export const permissionSchema = z.strictObject({
   Action: z.literal('lambda:InvokeFunction'),
   FunctionName: text,
-  Principal: z.enum(INVOKING_SERVICES),
+  Principal: text,
   SourceArn: z.optional(text),
 });
 
 const noTransform = z.optional(
-  z.undefined({ error: () => 'does not run locally: a target gets the whole event or a constant Input' }),
+  z.undefined({
+    error: () =>
+      'does not run locally: a target gets the whole event, a constant Input or that of an InputTransformer',
+  }),
 );
 
 export const ruleSchema = z.looseObject({
@@ -205,7 +207,9 @@ export const ruleSchema = z.looseObject({
         Arn: text,
         Input: z.optional(text),
         InputPath: noTransform,
-        InputTransformer: noTransform,
+        InputTransformer: z.optional(
+          z.strictObject({ InputPathsMap: z._default(z.record(text, text), {}), InputTemplate: text }),
+        ),
         DeadLetterConfig: z.optional(z.looseObject({ Arn: z.optional(queueArn) })),
         // EventBridge user guide, "Retrying event delivery": 24 hours and 185 times unless configured.
         RetryPolicy: z._default(

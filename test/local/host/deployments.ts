@@ -56,6 +56,7 @@ function deploymentOf(functions: readonly FunctionDefinition[]): Deployment {
     policies: new Map(),
     permissions: [],
     queues: [],
+    leftOut: [],
     outputs: new Map(),
   };
 }

@@ -3,12 +3,14 @@ import { StackClock } from '../../../local/clock.ts';
 import type { QueueMessage } from '../../../local/host/destinations.ts';
 import { UnknownFunctionError } from '../../../local/host/errors.ts';
 import { RuleDelivery } from '../../../local/services/rule-delivery.ts';
+import { parseInputTransformer } from '../../../local/template/input-transformer.ts';
 
 const ruleArn = 'arn:aws:events:us-east-1:123456789012:rule/Heard';
 const target = {
   functionName: 'listen',
   functionArn: 'arn:aws:lambda:us-east-1:123456789012:function:listen',
   input: undefined,
+  transform: undefined,
   retries: 2,
   maxAgeSeconds: 3_600,
   deadLetterQueue: 'arn:aws:sqs:us-east-1:123456789012:Lost',
@@ -50,6 +52,16 @@ test('a rule tries again when it cannot hand an event over for the moment', asyn
   await delivered;
   expect(invoked).toEqual([`${ruleArn} listen {"id":1}`]);
   expect(sent).toEqual([]);
+});
+
+test('a rule hands over what its transformer makes of the event, and gives up what that makes no JSON of', async () => {
+  const { invoked, sent, rules } = delivery();
+  const transformer = (InputTemplate: string) =>
+    parseInputTransformer({ InputPathsMap: { id: '$.id' }, InputTemplate }, 'Rule');
+  await rules.deliver(ruleArn, { ...target, transform: transformer('{"made":<id>}') }, { id: 1 });
+  await rules.deliver(ruleArn, { ...target, transform: transformer('{"made":<id>') }, { id: 1 });
+  expect(invoked).toEqual([`${ruleArn} listen {"made":1}`]);
+  expect(sent.map(({ body }) => body)).toEqual(['{"id":1}']);
 });
 
 test.each([

@@ -203,6 +203,47 @@ describe('a deployment', () => {
     expect(eventRules[0]).toMatchObject({ eventBus: 'FixtureEvents' });
   });
 
+  test('names a second function of one name by its logical id', async () => {
+    const { functions } = await deploymentOf(fixtureTemplate({ twin: properties('connect') }));
+    expect(functions.get('connect')?.logicalId).toBe('connect');
+    expect(functions.get('twin')).toMatchObject({ name: 'twin', handler: 'connect.connect' });
+  });
+
+  test('knows what the policy allows that CDK gives to functions', async () => {
+    const policy = 'service-role/AWSLambdaBasicExecutionRole';
+    const ManagedPolicyArns = [{ 'Fn::Sub': `arn:\${AWS::Partition}:iam::aws:policy/${policy}` }];
+    const role = { Type: 'AWS::IAM::Role', Properties: { ManagedPolicyArns } };
+    const { policies } = await deploymentOf(fixtureTemplate({ Theirs: role }));
+    expect(policies.get('arn:aws:iam::123456789012:role/Fixture-Theirs')).toEqual([
+      { effect: 'Allow', actions: expect.arrayContaining(['logs:PutLogEvents']), resources: ['*'] },
+    ]);
+  });
+
+  test('leaves out what does not run here where that is asked for, and says so wherever it is named', async () => {
+    const template = fixtureTemplate({
+      Topic: { Type: 'AWS::SNS::Topic' },
+      ByTopic: {
+        Type: 'AWS::Lambda::Permission',
+        Properties: {
+          Action: 'lambda:InvokeFunction',
+          FunctionName: { Ref: 'connect' },
+          Principal: 'sns.amazonaws.com',
+        },
+      },
+    });
+    const Outputs = {
+      Name: { Value: { Ref: 'Topic' } },
+      Arn: { Value: { 'Fn::GetAtt': ['Topic', 'TopicArn'] } },
+    };
+    await using assembly = await fixtureAssembly({ ...template, Outputs });
+    const read = await readAssembly(assembly.directory);
+    const deployment = readDeployment(read, { ...PLACE, leaveOut: true });
+    expect(deployment.leftOut).toEqual(['AWS::SNS::Topic Topic']);
+    expect([...deployment.outputs.values()]).toEqual(['left-out:Topic', 'left-out:Topic.TopicArn']);
+    const { permissions } = await deploymentOf();
+    expect(deployment.permissions).toEqual(permissions);
+  });
+
   const properties = (id: string) => {
     const { Resources } = fixtureTemplate() as {
       Resources: Record<string, { Type: string; Properties: object }>;
@@ -310,7 +351,6 @@ describe('a deployment', () => {
       'Door/Properties/DistributionConfig/DefaultCacheBehavior/CachePolicyId',
     ],
     ['a second WebSocket API', { Second: properties('Ws') }, 'unsupported_resource', 'Second'],
-    ['two functions of one name', { twin: properties('connect') }, 'duplicate_function_name', 'twin'],
     [
       'code that is not in the assembly',
       changed('connect', { Code: { S3Key: 'other.zip' } }),
@@ -343,10 +383,14 @@ describe('a deployment', () => {
       'Idle/Properties',
     ],
     [
-      'an input transformer',
-      changed('Heard', { Targets: [{ Arn: 'arn', Id: '1', InputTransformer: { InputTemplate: '1' } }] }),
-      'invalid_property',
-      'Heard/Properties/Targets/0/InputTransformer',
+      'an input transformer that makes a text',
+      changed('Heard', {
+        Targets: [
+          { Arn: { 'Fn::GetAtt': ['listen', 'Arn'] }, Id: '1', InputTransformer: { InputTemplate: '"x"' } },
+        ],
+      }),
+      'unsupported_property',
+      'Heard/Properties/Targets',
     ],
     [
       'an input path',

@@ -1,60 +1,29 @@
 /** The package as others get it: packed, unpacked beside its dependencies, imported, required and type-checked. */
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { heard, startTestStack, type TestStack } from '../support/stack.ts';
 import { REPOSITORY } from '../support/synthesis.ts';
+import { constructCases } from './construct.cases.ts';
+import { type Consumer, consumer, MODULES, run } from './consumer.ts';
 
-const run = promisify(execFile);
 /** Packing and type-checking, on a machine that runs other tests at the same time. */
 const PATIENCE = 120_000;
-const MODULES = join(REPOSITORY, 'node_modules');
 
 let bus: TestStack;
-let consumer: string;
+let shop: Consumer;
 beforeAll(async () => {
   bus = await startTestStack();
-  consumer = await mkdtemp(join(tmpdir(), 'socketbus-consumer-'));
-  // What the script `prepare` does; without scripts npm asks nothing of the network and nothing of this checkout.
-  await run(process.execPath, ['--import', 'tsx', 'bin/build-package.ts'], { cwd: REPOSITORY });
-  await run('npm', ['pack', '--ignore-scripts', '--pack-destination', consumer], { cwd: REPOSITORY });
-  await install();
+  shop = await consumer();
 }, PATIENCE);
 afterAll(async () => {
   await bus.close();
-  await rm(consumer, { recursive: true, force: true });
+  await shop.remove();
 });
-
-/** Unpacks the tarball as npm does; its dependencies are those of this checkout. */
-async function install(): Promise<void> {
-  const [tarball = ''] = (await readdir(consumer)).filter((name) => name.endsWith('.tgz'));
-  const modules = join(consumer, 'node_modules');
-  await mkdir(join(modules, 'socketbus'), { recursive: true });
-  await run('tar', [
-    '-xzf',
-    join(consumer, tarball),
-    '-C',
-    join(modules, 'socketbus'),
-    '--strip-components=1',
-  ]);
-  for (const name of [
-    '@aws-sdk',
-    '@smithy',
-    '@types',
-    'socket.io-client',
-    'socket.io-parser',
-    'zod',
-    'undici-types',
-  ])
-    await symlink(join(MODULES, name), join(modules, name));
-}
 
 /** Runs a program beside the installed package; resolves to what it prints. */
 async function program(file: string, text: string): Promise<string> {
-  await writeFile(join(consumer, file), text);
+  await writeFile(join(shop.directory, file), text);
   const env = {
     PATH: process.env.PATH ?? '',
     AWS_REGION: 'us-east-1',
@@ -62,7 +31,7 @@ async function program(file: string, text: string): Promise<string> {
     AWS_SECRET_ACCESS_KEY: 'local-secret-key',
     ORIGIN: bus.stack.origin,
   };
-  return (await run(process.execPath, [file], { cwd: consumer, env })).stdout;
+  return (await run(process.execPath, [file], { cwd: shop.directory, env })).stdout;
 }
 
 const BODY = `
@@ -140,7 +109,7 @@ describe.each([
   ['esnext', 'bundler', ['typed.ts']],
 ])('the types of the packed package, module %s resolved as %s', (module, moduleResolution, files) => {
   test('are found, and refuse what is wrong', { timeout: PATIENCE }, async () => {
-    const directory = join(consumer, moduleResolution);
+    const directory = join(shop.directory, moduleResolution);
     await mkdir(directory, { recursive: true });
     for (const file of files) await writeFile(join(directory, file), TYPED);
     const compilerOptions = {
@@ -166,3 +135,5 @@ test.each([
   const { stdout } = await run(process.execPath, [`--input-type=${type}`, '-e', text], { cwd: REPOSITORY });
   expect(stdout).toBe('Emitter\n');
 });
+
+constructCases(() => shop);

@@ -1,0 +1,156 @@
+/** What a stack does with a bus in it: grants, rules, metrics, the address. */
+import { Stack } from 'aws-cdk-lib';
+import { Match, Template } from 'aws-cdk-lib/assertions';
+import { EventBus, EventField } from 'aws-cdk-lib/aws-events';
+import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Code, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ConfigurationError } from '../../lib/errors.ts';
+import { SocketBus, type SocketBusProps } from '../../lib/socket-bus.ts';
+import { type StubBundles, stubBundles } from '../support/stub-bundles.ts';
+
+let stub: StubBundles;
+let stack: Stack;
+
+beforeAll(async () => {
+  stub = await stubBundles();
+});
+afterAll(() => stub.remove());
+
+function busIn(id = 'Bus', props: SocketBusProps = {}): SocketBus {
+  stack = new Stack(stub.app(), 'Shop');
+  return new SocketBus(stack, id, { bundles: stub.bundles, ...props });
+}
+
+const functionOf = (handler: string) =>
+  Object.keys(
+    Template.fromStack(stack).findResources('AWS::Lambda::Function', { Properties: { Handler: handler } }),
+  )[0]!;
+
+describe('the address', () => {
+  it('is the front door’s, or without one that of the WebSocket API', () => {
+    const door = busIn();
+    expect(stack.resolve(door.url)).toEqual(stack.resolve(door.frontDoor?.url));
+    const bare = busIn('Bus', { frontDoor: false });
+    expect(JSON.stringify(stack.resolve(bare.url))).toMatch(/wss:.*\/prod"/);
+  });
+});
+
+describe('grantPublish', () => {
+  it('lets a function invoke publish, no version of it and nothing else, and tells it the name', () => {
+    const bus = busIn();
+    const code = Code.fromInline('exports.handler = () => 1');
+    const runtime = Runtime.NODEJS_24_X;
+    const mine = new LambdaFunction(stack, 'Mine', { code, runtime, handler: 'index.handler' });
+    const grant = bus.grantPublish(mine);
+    grant.assertSuccess();
+    const publish = functionOf('publish.handler');
+    const found = Template.fromStack(stack);
+    found.hasResourceProperties('AWS::Lambda::Function', {
+      Handler: 'index.handler',
+      Environment: { Variables: { SOCKETBUS_PUBLISH_FUNCTION: { Ref: publish } } },
+    });
+    found.hasResourceProperties('AWS::IAM::Policy', {
+      PolicyDocument: {
+        Statement: [
+          { Effect: 'Allow', Action: 'lambda:InvokeFunction', Resource: { 'Fn::GetAtt': [publish, 'Arn'] } },
+        ],
+      },
+      Roles: [{ Ref: stack.getLogicalId(mine.role!.node.defaultChild as never) }],
+    });
+  });
+
+  it('lets anybody else who has permissions', () => {
+    const bus = busIn();
+    const workflow = new Role(stack, 'Workflow', { assumedBy: new ServicePrincipal('states.amazonaws.com') });
+    expect(bus.grantPublish(workflow).success).toBe(true);
+  });
+});
+
+describe('addPublishRule', () => {
+  const pattern = { source: ['shop.orders'] };
+
+  it('turns an event into one of the deployment’s own, under an id of the event and the rule', () => {
+    const bus = busIn();
+    const mapping = {
+      rooms: [`customer:${EventField.fromPath('$.detail.customer')}`],
+      event: 'order',
+      volatile: true,
+    };
+    bus.addPublishRule(pattern, mapping, { id: 'Orders' });
+    const found = Template.fromStack(stack);
+    const queue = Object.keys(found.findResources('AWS::SQS::Queue'))[0];
+    found.hasResourceProperties('AWS::Events::Rule', {
+      EventPattern: pattern,
+      EventBusName: Match.absent(),
+      Targets: [
+        {
+          Arn: { 'Fn::GetAtt': [functionOf('publish.handler'), 'Arn'] },
+          DeadLetterConfig: { Arn: { 'Fn::GetAtt': [queue, 'Arn'] } },
+          RetryPolicy: { MaximumEventAgeInSeconds: 3600 },
+          InputTransformer: {
+            InputPathsMap: { 'detail-customer': '$.detail.customer', detail: '$.detail', id: '$.id' },
+            InputTemplate:
+              '{"id":"<id>/Orders","source":"socketbus.publish","detail-type":"Publish Request",' +
+              '"detail":{"op":"emit","args":[<detail>],"rooms":["customer:<detail-customer>"],"event":"order",' +
+              '"flags":{"volatile":true}}}',
+          },
+        },
+      ],
+    });
+  });
+
+  it('listens on another bus where it is told one, and keeps its logical id whatever else there is', () => {
+    const logicalIds = (before: boolean) => {
+      const bus = busIn();
+      const eventBus = new EventBus(stack, 'Warehouse');
+      if (before) bus.addPublishRule({ source: ['other'] }, { event: 'other' });
+      const rule = bus.addPublishRule(
+        pattern,
+        { event: `order-${EventField.fromPath('$.detail.kind')}` },
+        { eventBus },
+      );
+      Template.fromStack(stack).hasResourceProperties('AWS::Events::Rule', {
+        EventBusName: { Ref: stack.getLogicalId(eventBus.node.defaultChild as never) },
+      });
+      return stack.getLogicalId(rule.node.defaultChild as never);
+    };
+    expect(logicalIds(true)).toBe(logicalIds(false));
+  });
+
+  it('refuses what no publish may be, by field', () => {
+    const bus = busIn();
+    const act = () => bus.addPublishRule(pattern, { event: 'connect', namespace: 'shop' });
+    expect(act).toThrow(ConfigurationError);
+    expect(act).toThrow(/mapping\.namespace: must begin with a slash\n.*mapping\.event: is a name reserved/);
+  });
+});
+
+describe('metric', () => {
+  it('is one of this deployment’s functions, which write it under the same service', () => {
+    const bus = busIn('Chat');
+    const metric = bus.metric('FanOutTime', { statistic: 'p99' }).toMetricConfig().metricStat;
+    expect(metric).toMatchObject({
+      namespace: 'socketbus',
+      metricName: 'FanOutTime',
+      statistic: 'p99',
+      dimensions: [{ name: 'service', value: 'Shop-Chat' }],
+    });
+    Template.fromStack(stack).allResourcesProperties('AWS::Lambda::Function', {
+      Environment: {
+        Variables: Match.objectLike({
+          POWERTOOLS_SERVICE_NAME: 'Shop-Chat',
+          POWERTOOLS_METRICS_NAMESPACE: 'socketbus',
+        }),
+      },
+    });
+  });
+});
+
+describe('the code', () => {
+  it('is bundled where the construct is made in a clone, and what is wrong with it is told by line', () => {
+    stack = new Stack(stub.app(), 'Shop');
+    const apps = ['./test/lib/fixtures/no-default.ts'];
+    expect(() => new SocketBus(stack, 'Bus', { apps })).toThrow(/could not be bundled:\n.*no-default\.ts/);
+  });
+});
