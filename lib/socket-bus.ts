@@ -1,7 +1,9 @@
 import type { ThrottleSettings } from 'aws-cdk-lib/aws-apigatewayv2';
 import { Code } from 'aws-cdk-lib/aws-lambda';
+import { Topic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 import type { EnvironmentVariables } from '../lambdas/contract/environment.ts';
+import { METRICS_NAMESPACE } from '../lambdas/contract/metrics.ts';
 import { acknowledgeFindings, type Deployment } from './acknowledgements.ts';
 import type { Bundles } from './bundles.ts';
 import { type Configuration, completeConfiguration } from './config.ts';
@@ -12,6 +14,8 @@ import { Gateway } from './gateway.ts';
 import { secretsOf } from './grants.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Http } from './http.ts';
+import { Monitoring, type MonitoringOptions } from './monitoring.ts';
+import { serviceName } from './service-metrics.ts';
 import { Store } from './store.ts';
 
 export interface SocketBusProps {
@@ -73,6 +77,10 @@ export interface SocketBusProps {
   readonly debug?: boolean;
   /** Days that logs are kept, one of CloudWatch's choices. @default 30 */
   readonly logRetentionDays?: number;
+  /** ARN of the SNS topic that alarms tell. @default - none */
+  readonly alarmTopic?: string | undefined;
+  /** Alarms, a dashboard and saved log queries; `false` leaves them out. @default - all of them */
+  readonly monitoring?: false | MonitoringOptions;
   /** Limit of each WebSocket route. @default - the account's quota, 10,000 per second and 5,000 at once */
   readonly throttle?: ThrottleSettings;
 }
@@ -93,10 +101,12 @@ export class SocketBus extends Construct implements Deployment {
   readonly events: Events;
   readonly functions: Functions;
   readonly heartbeat: Heartbeat;
+  /** Undefined where it was left out. */
+  readonly monitoring: Monitoring | undefined;
 
   constructor(scope: Construct, id: string, props: SocketBusProps) {
     super(scope, id);
-    const { bundles, throttle, frontDoor, ...settings } = props;
+    const { bundles, throttle, frontDoor, monitoring, ...settings } = props;
     const door = typeof frontDoor === 'object' ? frontDoor : {};
     this.configuration = completeConfiguration({
       ...settings,
@@ -135,7 +145,19 @@ export class SocketBus extends Construct implements Deployment {
       const name = 'TRUST_FORWARDED' satisfies keyof EnvironmentVariables;
       this.functions.byName.connect.addEnvironment(name, 'true');
     }
+    if (monitoring !== false) this.monitoring = this.#monitored(monitoring ?? {});
     acknowledgeFindings(this);
+  }
+
+  #monitored(options: MonitoringOptions): Monitoring {
+    const { alarmTopic, pingIntervalMinutes, pingTimeoutMinutes } = this.configuration;
+    return new Monitoring(this, 'Monitoring', {
+      ...(alarmTopic && { topic: Topic.fromTopicArn(this, 'AlarmTopic', alarmTopic) }),
+      ...options,
+      deployment: this,
+      pingIntervalMinutes,
+      pingTimeoutMinutes,
+    });
   }
 
   #environment(): EnvironmentVariables {
@@ -164,8 +186,8 @@ export class SocketBus extends Construct implements Deployment {
       ...(settings.clientOrigin && { CLIENT_ORIGIN: settings.clientOrigin.join(',') }),
       WS_PATH: settings.wsPath,
       POWERTOOLS_LOG_LEVEL: settings.debug ? 'DEBUG' : 'INFO',
-      POWERTOOLS_SERVICE_NAME: 'socketbus',
-      POWERTOOLS_METRICS_NAMESPACE: 'socketbus',
+      POWERTOOLS_SERVICE_NAME: serviceName(this),
+      POWERTOOLS_METRICS_NAMESPACE: METRICS_NAMESPACE,
     };
   }
 }

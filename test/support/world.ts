@@ -14,9 +14,7 @@ import { Messages } from '../../lambdas/bus/messages.ts';
 import { Polling } from '../../lambdas/bus/polling.ts';
 import type {
   Clock,
-  CountName,
   DeliverWork,
-  DurationName,
   ForwardedEvent,
   Handshake,
   Log,
@@ -34,6 +32,7 @@ import { stamps } from '../../lambdas/bus/stamps.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
 import { TransportWire } from '../../lambdas/bus/transport-wire.ts';
 import { Upgrades } from '../../lambdas/bus/upgrade.ts';
+import type { CountName, DurationName } from '../../lambdas/contract/metrics.ts';
 import { mulberry32 } from '../../local/random.ts';
 import { BUS_TABLE, type BusTable, busTable } from './bus-table.ts';
 import { memoryRows } from './memory-rows.ts';
