@@ -16,6 +16,7 @@ import type {
   Clock,
   DeliverWork,
   ForwardedEvent,
+  FrameWire,
   Handshake,
   Log,
   Metrics,
@@ -173,6 +174,11 @@ export interface WorldOptions {
   readonly clock?: FakeClock;
   /** Recipients that a broadcast posts to itself. @default 500 */
   readonly inlinePosts?: number;
+  /** What the server logs to and counts with, in place of those that remember. */
+  readonly log?: Log;
+  readonly metrics?: Metrics;
+  /** Puts something between the server and the wire. */
+  readonly sockets?: (wire: FakeWire, clock: FakeClock) => FrameWire;
   /** Rows to begin with. */
   readonly rows?: Awaited<ReturnType<BusTable['rows']>>;
   /** Puts something between the store and the table. */
@@ -215,7 +221,7 @@ export async function world(options: WorldOptions): Promise<World> {
   const outbox = new DynamoOutbox(parts);
   const bus: Bus = {
     store,
-    wire: new TransportWire(wire, outbox, log),
+    wire: new TransportWire(options.sockets?.(wire, clock) ?? wire, outbox, options.log ?? log),
     outbox,
     workers: {
       open: async (work) => {
@@ -247,8 +253,8 @@ export async function world(options: WorldOptions): Promise<World> {
         return value;
       },
     },
-    log,
-    metrics,
+    log: options.log ?? log,
+    metrics: options.metrics ?? metrics,
     registry,
     config: {
       pingIntervalMinutes: 4,
