@@ -126,13 +126,13 @@ function rulesOf(
       threshold: 15,
       periods: 3,
       reason:
-        'API Gateway throttles more than 15 % of the posts for a quarter of an hour: the quota of the account is used up.',
+        'API Gateway throttles 15 % of the posts or more for a quarter of an hour: the quota of the account is used up.',
     },
     FailedPosts: {
       metric: share(own('Failed'), own('Posted'), 10),
       threshold: 1,
       periods: 2,
-      reason: 'Over 1 % of the recipients could not be posted to: each is cut, and has to come back for it.',
+      reason: 'At least 1 % of the recipients could not be posted to, and most of them were cut for it.',
     },
     SweepLag: {
       metric: own('SweepLag', { period: Duration.minutes(3) }),
