@@ -1,8 +1,8 @@
 /** What an operator sees of an invocation, whatever function it is of. */
 import type { RequestLog } from '../adapters/powertools-log.ts';
+import type { RequestMetrics } from '../adapters/powertools-metrics.ts';
 import type { Metrics } from '../bus/ports.ts';
 import type { Deadline } from './deadline.ts';
-import type { Server } from './server.ts';
 
 /** What is read of Lambda's context. */
 export interface InvocationContext extends Deadline {
@@ -15,7 +15,7 @@ export interface InvocationContext extends Deadline {
  * counted by Lambda.
  */
 export function observed<Event, Answer>(
-  { log, metrics }: Pick<Server, 'log' | 'metrics'>,
+  { log, metrics }: { readonly log: RequestLog; readonly metrics: RequestMetrics },
   handler: (event: Event, context: InvocationContext) => Promise<Answer>,
 ): (event: Event, context: InvocationContext) => Promise<Answer> {
   return async (event, context) => {
