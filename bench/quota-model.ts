@@ -117,7 +117,11 @@ export class Account {
   /** What one instance of a function works with. */
   #instance(): Bus {
     const clock = this.#clock;
-    const wire = new PacedWire(this.#wire(), new Pacer({ perSecond: QUOTA * FAN_OUT_SHARE, clock }));
+    const wire = new PacedWire(
+      this.#wire(),
+      new Pacer({ perSecond: QUOTA * FAN_OUT_SHARE, clock }),
+      new FakeMetrics(),
+    );
     const parts: Omit<Partial<Bus>, 'store' | 'config'> & { store: object; config: object } = {
       store: {
         shards: (group: Parameters<MemoryGroups['shards']>[0]) => this.#groups.shards(group),

@@ -1,8 +1,8 @@
 import { disconnectHandler } from './handlers/disconnect.ts';
-import { measured } from './wiring/measured.ts';
+import { observed } from './wiring/observed.ts';
 import { createServer } from './wiring/server.ts';
 
 const server = createServer();
 
 /** `$disconnect`: cleans up. What it leaves undone, or was never called for, the sweep repeats. */
-export const handler = measured(server, disconnectHandler(server));
+export const handler = observed(server, disconnectHandler(server));

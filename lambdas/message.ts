@@ -1,8 +1,8 @@
 import { messageHandler } from './handlers/message.ts';
-import { measured } from './wiring/measured.ts';
+import { observed } from './wiring/observed.ts';
 import { createServer } from './wiring/server.ts';
 
 const server = createServer();
 
 /** `$default`: one frame of a client. Never throws: API Gateway's error frame would drop the client. */
-export const handler = measured(server, messageHandler(server));
+export const handler = observed(server, messageHandler(server));

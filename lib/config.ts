@@ -149,6 +149,8 @@ function configurationSchema(directory: string) {
     ),
     /** Log at level DEBUG instead of INFO. */
     debug: z._default(debug, false),
+    /** SNS topic that alarms tell. */
+    alarmTopic: z.optional(pattern(/^arn:[\w-]+:sns:[\w-]*:\d*:[\w-]+$/, 'the ARN of an SNS topic')),
     /** Days after which CloudWatch deletes the logs. */
     logRetentionDays: z._default(
       z.pipe(
@@ -187,6 +189,7 @@ export const ENVIRONMENT_NAMES: { readonly [S in SettingName]: string } = {
   frontDoor: 'FRONT_DOOR',
   wsPath: 'WS_PATH',
   debug: 'DEBUG',
+  alarmTopic: 'ALARM_TOPIC',
   logRetentionDays: 'LOG_RETENTION_DAYS',
 };
 

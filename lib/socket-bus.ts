@@ -6,8 +6,10 @@ import { Metric, type MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import type { EventPattern, Rule } from 'aws-cdk-lib/aws-events';
 import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
 import { Code, Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import { Topic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 import type { EnvironmentVariables } from '../lambdas/contract/environment.ts';
+import { METRICS_NAMESPACE } from '../lambdas/contract/metrics.ts';
 import { acknowledgeFindings, type Deployment } from './acknowledgements.ts';
 import type { Bundles } from './bundles.ts';
 import { codeOf } from './code.ts';
@@ -19,7 +21,9 @@ import { Gateway } from './gateway.ts';
 import { secretsOf } from './grants.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Http } from './http.ts';
+import { Monitoring, type MonitoringOptions } from './monitoring.ts';
 import type { PublishMapping, PublishRuleOptions } from './publish-rule.ts';
+import { serviceName } from './service-metrics.ts';
 import { Store } from './store.ts';
 
 export interface SocketBusProps {
@@ -88,6 +92,10 @@ export interface SocketBusProps {
   readonly debug?: boolean;
   /** Days that logs are kept, one of CloudWatch's choices. @default 30 */
   readonly logRetentionDays?: number;
+  /** ARN of the SNS topic that alarms tell. @default - none */
+  readonly alarmTopic?: string | undefined;
+  /** Alarms, a dashboard and saved log queries; `false` leaves them out. @default - all of them */
+  readonly monitoring?: false | MonitoringOptions;
   /** Limit of each WebSocket route. @default - the account's quota, 10,000 per second and 5,000 at once */
   readonly throttle?: ThrottleSettings;
   /** Whether the two APIs and the front door answer over IPv6 as well as IPv4. @default true */
@@ -96,8 +104,6 @@ export interface SocketBusProps {
   readonly tracing?: boolean;
 }
 
-/** Namespace of the metrics in CloudWatch. */
-const METRICS_NAMESPACE = 'socketbus';
 /** Where an `Emitter` looks for the function to invoke. */
 const PUBLISH_VARIABLE = 'SOCKETBUS_PUBLISH_FUNCTION';
 
@@ -119,18 +125,20 @@ export class SocketBus extends Construct implements Deployment {
   readonly events: Events;
   readonly functions: Functions;
   readonly heartbeat: Heartbeat;
+  /** Undefined where it was left out. */
+  readonly monitoring: Monitoring | undefined;
 
   constructor(scope: Construct, id: string, props: SocketBusProps = {}) {
     super(scope, id);
-    const { bundles, apps, throttle, frontDoor, ipv6 = true, tracing = false, ...settings } = props;
+    const { bundles, apps, throttle, frontDoor, monitoring, ipv6 = true, tracing = false, ...settings } =
+      props;
     const door = typeof frontDoor === 'object' ? frontDoor : {};
     this.configuration = completeConfiguration({
       ...settings,
       frontDoor: typeof frontDoor === 'object' ? true : frontDoor,
       apps: bundles?.apps ?? apps,
     });
-    const { stackName, node } = Stack.of(this);
-    this.serviceName = `${stackName}-${this.node.path.slice(node.path.length + 1).replaceAll('/', '-')}`;
+    this.serviceName = serviceName(this);
     const { stage, secretPrefix, logRetentionDays: logRetention, wsPath } = this.configuration;
     this.store = new Store(this, 'Store');
     this.gateway = new Gateway(this, 'Gateway', {
@@ -165,6 +173,7 @@ export class SocketBus extends Construct implements Deployment {
       const name = 'TRUST_FORWARDED' satisfies keyof EnvironmentVariables;
       this.functions.byName.connect.addEnvironment(name, 'true');
     }
+    if (monitoring !== false) this.monitoring = this.#monitored(monitoring ?? {});
     acknowledgeFindings(this);
   }
 
@@ -225,6 +234,17 @@ export class SocketBus extends Construct implements Deployment {
   #code(): string {
     const { outdir } = Stage.of(this) ?? {};
     return codeOf(this.configuration.apps, join(outdir ?? 'cdk.out', `bundles-${this.node.addr}`));
+  }
+
+  #monitored(options: MonitoringOptions): Monitoring {
+    const { alarmTopic, pingIntervalMinutes, pingTimeoutMinutes } = this.configuration;
+    return new Monitoring(this, 'Monitoring', {
+      ...(alarmTopic && { topic: Topic.fromTopicArn(this, 'AlarmTopic', alarmTopic) }),
+      ...options,
+      deployment: this,
+      pingIntervalMinutes,
+      pingTimeoutMinutes,
+    });
   }
 
   #environment(): EnvironmentVariables {

@@ -95,7 +95,7 @@ export class Question {
     }
     const asked = await this.ask(found, sender);
     countPosts(this.#bus.metrics, { ...asked.report, gone: asked.report.gone.length });
-    this.#bus.metrics.count('Broadcasts', 1);
+    this.#bus.metrics.count('Published', 1);
     return asked;
   }
 

@@ -25,6 +25,8 @@ export interface DeliveryOptions {
   readonly volatile?: boolean;
   /** When the last try may begin; milliseconds since the epoch. @default 5 s from now */
   readonly deadline?: number;
+  /** For the log: what could not be posted. */
+  readonly messageId?: string;
 }
 
 /** Which outcomes of a post are worth another try. */
@@ -120,7 +122,8 @@ export async function deliver(
   if (outcome === 'ok') return 'posted';
   if (outcome === 'gone') return 'gone';
   if (begun || (!isVolatile && outcome !== 'refused')) {
-    parts.log.warn('a post failed for good, closing the connection', { connectionId, outcome });
+    const { messageId } = options;
+    parts.log.warn('a post failed for good, closing the connection', { connectionId, messageId, outcome });
     if (!(await parts.wire.close(connectionId))) return 'uncut';
   }
   return 'failed';

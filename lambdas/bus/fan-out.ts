@@ -41,7 +41,7 @@ export interface BroadcastReport {
  * @throws whatever kept a part from being handed over; others may have got the packet
  */
 export async function broadcast(bus: Bus, target: Target, message: Message): Promise<BroadcastReport> {
-  const { id, frames, volatile, deadline } = message;
+  const { id, frames, volatile, deadline, publishedAt } = message;
   const sources = sourcesOf(bus, target);
   const [first, own] = await Promise.all([
     readFirst(bus, sources, mostInline(bus, frames.length)),
@@ -51,7 +51,7 @@ export async function broadcast(bus: Bus, target: Target, message: Message): Pro
   const works = rangeWorks(bus, target, message, first, own);
   // Both are seen to their end: what was handed over is under way, whatever becomes of the rest.
   const [report, handedOver] = await Promise.allSettled([
-    deliverToAll(bus, [...here.values()], frames, { volatile, deadline }),
+    deliverToAll(bus, [...here.values()], frames, { volatile, deadline, messageId: id }),
     pMap(works, (work) => bus.workers.deliver(work), { concurrency: CONCURRENCY }),
   ]);
   if (handedOver.status === 'rejected') throw handedOver.reason;
@@ -63,8 +63,9 @@ export async function broadcast(bus: Bus, target: Target, message: Message): Pro
     uncut.map(({ id: member, connectionId }) => ({ namespace: target.namespace, id: member, connectionId })),
   );
   countPosts(bus.metrics, { ...report.value, gone: report.value.gone.length });
-  bus.metrics.count('Broadcasts', 1);
+  bus.metrics.count('Published', 1);
   bus.metrics.count('Ranges', works.length);
+  bus.metrics.milliseconds('FanOutTime', Math.max(0, bus.clock.now() - publishedAt));
   return { id, audience: here.size + first.remaining, ...report.value, ranges: works.length };
 }
 
@@ -148,6 +149,7 @@ function rangeWorks(
     volatile: message.volatile,
     publishedAt: message.publishedAt,
     logged: message.logs.length > 0,
+    ...(message.name === undefined ? {} : { name: message.name }),
     perSecond,
     expected,
   }));

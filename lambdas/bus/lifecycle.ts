@@ -88,7 +88,7 @@ export class Lifecycle implements SocketEnder {
   }
 
   async #create(connection: NewConnection): Promise<void> {
-    const { random, store } = this.#bus;
+    const { metrics, random, store } = this.#bus;
     const { id, connectedAt } = connection;
     const recycleAt = connectedAt + RECYCLE_FROM_MS + random.float() * (RECYCLE_TO_MS - RECYCLE_FROM_MS);
     const record: Connection = { ...connection, open: true, namespaces: {}, left: {} };
@@ -96,6 +96,7 @@ export class Lifecycle implements SocketEnder {
       { kind: 'namespace', at: connectedAt + CONNECT_TIMEOUT_MS, connectionId: id },
       { kind: 'recycle', at: recycleAt, connectionId: id },
     ]);
+    metrics.count('Connections', 1);
   }
 
   /**

@@ -26,11 +26,14 @@ export interface Publication {
   readonly volatile?: boolean;
   /** The message's id, 20 characters. @default a new one */
   readonly id?: string;
+  /** What its publisher calls it; the logs do as well. */
+  readonly name?: string;
 }
 
 /** An event that may be posted. */
 export interface Message {
   readonly id: string;
+  readonly name?: string;
   readonly frames: readonly string[];
   readonly volatile: boolean;
   readonly publishedAt: Millis;
@@ -51,7 +54,10 @@ export async function markDone(
   try {
     await bus.eventLog.markDone(logs, offset, bus.clock.now());
   } catch (error) {
-    bus.log.warn('a message could not be marked as done; it may be repeated', { id: message.id, error });
+    bus.log.warn('a message could not be marked as done; it may be repeated', {
+      messageId: message.id,
+      error,
+    });
   }
 }
 
@@ -123,16 +129,19 @@ export async function placed(
   { namespace, rooms, except }: Target,
   publication: Publication,
 ): Promise<Message> {
-  const { event, volatile = false, id = newId(bus.random) } = publication;
+  const { event, volatile = false, id = newId(bus.random), name } = publication;
+  const named = name === undefined ? {} : { name };
   const recovery = bus.registry.recovery(namespace);
   checkWork({ namespace, rooms, except }, publication.frames);
-  if (recovery === undefined) return plainMessage(publication.frames, id, bus.clock.now(), volatile);
+  if (recovery === undefined)
+    return { ...plainMessage(publication.frames, id, bus.clock.now(), volatile), ...named };
   const isLogged = !volatile && recovery.isLogged(event);
   if (isLogged && rooms.length > MOST_ROOMS)
     throw invalidPayload(`an event goes to at most ${MOST_ROOMS} rooms`, 'rooms');
   const framesAt = (position: Millis) => plusOffset(publication.frames, { position, id });
   const messageAt = (position: Millis, frames: readonly string[], logs: readonly LoggedGroup[]): Message => ({
     id,
+    ...named,
     frames,
     volatile,
     publishedAt: position,

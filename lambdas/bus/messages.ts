@@ -173,6 +173,7 @@ export class Messages {
   ): Promise<void> {
     const record = await this.#openSocket(connection, ref);
     if (record === undefined) return;
+    this.#bus.metrics.count('Events', 1);
     const session = new SocketSession(this.#bus, record, this.#lifecycle);
     const [event, payload] = eventArguments(packet);
     await this.#run(session, event, payload, async (answer) => {

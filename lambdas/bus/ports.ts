@@ -1,4 +1,5 @@
 /** What the server needs from the world. Adapters on AWS implement these; nothing here knows AWS. */
+import type { CountName, DurationName } from '../contract/metrics.ts';
 
 /** Milliseconds since the epoch. */
 export type Millis = number;
@@ -575,6 +576,8 @@ export interface DeliverWork {
   readonly kind: 'range';
   /** The message's. */
   readonly id: string;
+  /** What its publisher calls it: only the log says so. */
+  readonly name?: string;
   /** The broadcast's; no other has it, also of the same message. With the range it names the work, however often begun. */
   readonly broadcast: string;
   readonly target: {
@@ -663,24 +666,7 @@ export interface Secrets {
   get(name: string): Promise<string>;
 }
 
-/** What operators see of the bus; names are CloudWatch's. */
-export type CountName =
-  /** Broadcasts asked for. */
-  | 'Broadcasts'
-  /** Recipients of broadcasts by how they ended. */
-  | 'Posted'
-  | 'Gone'
-  | 'Failed'
-  /** Parts of broadcasts that were handed over. */
-  | 'Ranges'
-  /** Clients that came back: to the session they had left, or to a new one. */
-  | 'RecoveryHits'
-  | 'RecoveryMisses'
-  /** Events that they were sent again. */
-  | 'Replayed';
-/** From the publish to the last post of one of its parts. */
-export type DurationName = 'FanOutTime';
-
+/** What operators see of the bus. */
 export interface Metrics {
   count(name: CountName, value: number): void;
   milliseconds(name: DurationName, value: number): void;

@@ -29,10 +29,15 @@ export async function publishToSocket(
   const { namespace, id } = socket;
   const message = await placed(bus, { namespace, rooms: [id], except: [] }, publication);
   const { frames, volatile, deadline, logs } = message;
+  bus.metrics.count('Published', 1);
   const current = logs.length === 0 ? socket : await bus.store.socket(socket);
-  if (current === undefined || ('state' in current && current.state === 'closed'))
+  if (current === undefined || ('state' in current && current.state === 'closed')) {
+    bus.metrics.count('Gone', 1);
     return { outcome: 'gone', message };
-  const outcome = await deliver(bus, current.connectionId, frames, { volatile, deadline });
+  }
+  const options = { volatile, deadline, messageId: message.id };
+  const outcome = await deliver(bus, current.connectionId, frames, options);
+  bus.metrics.count(outcome === 'posted' ? 'Posted' : outcome === 'gone' ? 'Gone' : 'Failed', 1);
   if (outcome === 'uncut') await noteUncut(bus, message, [{ ...socket, connectionId: current.connectionId }]);
   return { outcome, message };
 }

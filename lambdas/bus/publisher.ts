@@ -155,7 +155,7 @@ export class Publisher {
     const frames = eventFrames(namespace, event, emitArguments(request));
     if (id === undefined) return this.#publish(target, { event, frames, volatile });
     const hash = publicationHash([[...target.rooms].sort(), [...target.except].sort(), volatile, frames]);
-    const publication = { event, frames, volatile, id: messageId(namespace, id) };
+    const publication = { event, frames, volatile, id: messageId(namespace, id), name: id };
     return once(this.#bus, { namespace, name: id, hash }, async () => ({
       ...(await this.#publish(target, publication)),
       id,
@@ -170,6 +170,15 @@ export class Publisher {
     ]);
     const { id, audience, posted, gone, failed, ranges } = report;
     const isKnown = ranges === 0;
+    // What others post is found by these; of all else a line for each publish would cost more than it tells.
+    this.#bus.log[isKnown ? 'debug' : 'info']('published', {
+      messageId: id,
+      audience,
+      posted,
+      gone: gone.length,
+      failed,
+      ranges,
+    });
     return {
       ok: true,
       id,

@@ -268,7 +268,8 @@ class Run {
     const { frames, position } = this.#leg;
     const { id, connectionId } = attempt;
     const wire = this.#wireFor(attempt);
-    const options = logged ? { volatile, deadline: position + DELIVERY_DEADLINE_MS } : { volatile };
+    const named = { volatile, messageId: this.#work.id };
+    const options = logged ? { ...named, deadline: position + DELIVERY_DEADLINE_MS } : named;
     try {
       const outcome = await deliver({ wire, clock, random, log }, connectionId, frames, options);
       this.#counts[outcome === 'uncut' ? 'failed' : outcome] += 1;
@@ -291,7 +292,7 @@ class Run {
     try {
       await noteUncut(this.#bus, message, [socket]);
     } catch (error) {
-      this.#bus.log.error('what a connection has missed could not be noted', { id, error });
+      this.#bus.log.error('what a connection has missed could not be noted', { messageId: id, error });
     }
   }
 

@@ -444,7 +444,9 @@ export class NamespaceBroadcast implements AnyNamespace {
       const { message, ...report } = await publish(bus, target, publication);
       if (isDone(report)) later(markDone(bus, message));
       gone.push(...report.gone);
-      bus.log.debug('broadcast', { ...report, event, gone: report.gone.length, uncut: report.uncut.length });
+      const { id: messageId, ...counts } = report;
+      const lists = { gone: counts.gone.length, uncut: counts.uncut.length };
+      bus.log[report.ranges === 0 ? 'debug' : 'info']('published', { messageId, event, ...counts, ...lists });
     });
   }
 

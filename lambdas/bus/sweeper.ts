@@ -33,7 +33,7 @@ export class Sweeper {
 
   /** One tick. What an earlier tick missed is made up for; a tick that fails leaves the cursor where it was. */
   async sweep(): Promise<SweepReport> {
-    const { clock, config, store } = this.#bus;
+    const { clock, config, metrics, store } = this.#bus;
     const minute = minuteOf(clock.now());
     const cursor = await store.sweepCursor();
     const last = cursor?.minute ?? minute - FIRST_MINUTES;
@@ -52,6 +52,10 @@ export class Sweeper {
       minute,
       since: this.#unbroken(cursor, minute) ? (cursor?.since ?? minute) : minute,
     });
+    metrics.count('Pinged', pinged);
+    metrics.count('Reaped', reaped);
+    // A second tick in one minute has nothing to be late with.
+    metrics.milliseconds('SweepLag', Math.max(0, clock.now() - (pingedUntil + 1) * MINUTE_MS));
     return { minutes: minute - pingedUntil, pinged, reaped, due };
   }
 

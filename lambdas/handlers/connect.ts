@@ -14,8 +14,8 @@ export function connectHandler(server: Server) {
   return async (event: unknown): Promise<{ statusCode: number; headers?: Record<string, string> }> => {
     const { bus, log, trustForwarded } = server;
     const { headers, queryStringParameters, requestContext } = connectEventSchema.parse(event);
-    const { connectionId, connectedAt, requestId } = requestContext;
-    log.forRequest({ requestId, connectionId });
+    const { connectionId, connectedAt, requestId: gatewayRequestId } = requestContext;
+    log.forRequest({ gatewayRequestId, connectionId });
     const lower = lowerCased(headers);
     const { sourceIp = '' } = requestContext.identity ?? {};
     const request: OpeningRequest = {

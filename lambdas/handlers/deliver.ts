@@ -15,7 +15,8 @@ export function deliverHandler(server: Server) {
       await beforeDeadline(server.lifecycle.presences.linger(), context);
       return undefined;
     }
-    server.log.forRequest({ messageId: work.id });
+    const { id, name } = work;
+    server.log.forRequest({ messageId: id, ...(name === undefined ? {} : { publishId: name }) });
     const report = await server.ranges.run(work, () => context.getRemainingTimeInMillis());
     server.log.info('a range was posted', { ...report, range: work.range, expected: work.expected });
     return report;

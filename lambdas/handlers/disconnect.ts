@@ -10,8 +10,13 @@ export function disconnectHandler(server: Server) {
       server.log.error('not a disconnect event of API Gateway', { issues: parsed.error.issues });
       return { statusCode: 200 };
     }
-    const { connectionId, requestId, disconnectStatusCode, disconnectReason } = parsed.data.requestContext;
-    server.log.forRequest({ requestId, connectionId });
+    const {
+      connectionId,
+      requestId: gatewayRequestId,
+      disconnectStatusCode,
+      disconnectReason,
+    } = parsed.data.requestContext;
+    server.log.forRequest({ gatewayRequestId, connectionId });
     server.log.debug('disconnected', { status: disconnectStatusCode, reason: disconnectReason });
     try {
       await server.lifecycle.disconnected(connectionId);

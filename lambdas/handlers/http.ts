@@ -10,7 +10,7 @@ export function httpHandler(server: Server) {
       server.log.error('not an HTTP event of API Gateway', { issues: parsed.error.issues });
       return failure();
     }
-    server.log.forRequest({ requestId: parsed.data.requestContext.requestId });
+    server.log.forRequest({ gatewayRequestId: parsed.data.requestContext.requestId });
     try {
       return await server.router.handle(httpRequest(parsed.data));
     } catch (error) {

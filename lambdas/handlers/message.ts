@@ -10,10 +10,10 @@ export function messageHandler(server: Server) {
       server.log.error('not a message event of API Gateway', { issues: parsed.error.issues });
       return { statusCode: 200 };
     }
-    const { connectionId, requestId } = parsed.data.requestContext;
-    server.log.forRequest({ requestId, connectionId });
+    const { connectionId, requestId: gatewayRequestId } = parsed.data.requestContext;
+    server.log.forRequest({ gatewayRequestId, connectionId });
     const done = await beforeDeadline(server.messages.handle(connectionId, parsed.data.body), context);
-    if (!done) server.log.error('a frame took longer than the function may run', { connectionId });
+    if (!done) server.log.error('a frame took longer than the function may run');
     // What is cut off here is left to the sweep.
     await beforeDeadline(server.lifecycle.presences.linger(), context);
     return { statusCode: 200 };

@@ -1,3 +1,4 @@
+import { pollingId } from '../bus/names.ts';
 import type { PollAnswer } from '../bus/polling.ts';
 import { httpEventSchema, httpRequest } from '../wiring/events.ts';
 import type { Server } from '../wiring/server.ts';
@@ -10,9 +11,15 @@ export function pollHandler(server: Server) {
       server.log.error('not an HTTP event of API Gateway', { issues: parsed.error.issues });
       return failure();
     }
-    server.log.forRequest({ requestId: parsed.data.requestContext.requestId });
+    const request = httpRequest(parsed.data);
+    const { sid } = request.query;
+    server.log.forRequest({
+      gatewayRequestId: parsed.data.requestContext.requestId,
+      // Of the sid, which is secret, the connection's id says nothing.
+      ...(sid === undefined ? {} : { connectionId: pollingId(sid) }),
+    });
     try {
-      return await server.polling.handle({ ...httpRequest(parsed.data), at: server.bus.clock.now() });
+      return await server.polling.handle({ ...request, at: server.bus.clock.now() });
     } catch (error) {
       server.log.error('a polling request failed', { error });
       return failure();

@@ -35,6 +35,7 @@ import { Sweeper } from '../bus/sweeper.ts';
 import { TransportWire } from '../bus/transport-wire.ts';
 import { Upgrades } from '../bus/upgrade.ts';
 import { chosenApplications } from '../contract/applications.ts';
+import { countingErrors } from './observed.ts';
 
 export interface Server {
   readonly bus: Bus;
@@ -55,14 +56,14 @@ export interface Server {
 /** @throws EnvironmentError, ApplicationError: a deployment that cannot work fails at its first invocation. */
 export function createServer(): Server {
   const environment = readEnvironment(process.env);
-  const log = powertoolsLog();
+  const metrics = powertoolsMetrics();
+  const log = countingErrors(powertoolsLog(), metrics);
   const registry = new Registry(
     chosenApplications(applications as readonly Application[], list(environment.APPS)),
   );
   const client = documentClient();
   const parts = { client, table: environment.BUS_TABLE, clock: systemClock, random: systemRandom };
   const outbox = new DynamoOutbox(parts);
-  const metrics = powertoolsMetrics();
   const pacer = new Pacer({ perSecond: environment.REQUESTS_PER_SECOND * FAN_OUT_SHARE, clock: systemClock });
   const wire = new PacedWire(
     new ManagementWire({
@@ -74,6 +75,7 @@ export function createServer(): Server {
       log,
     }),
     pacer,
+    metrics,
   );
   const bus: Bus = {
     store: new DynamoStore({

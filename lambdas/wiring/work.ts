@@ -12,6 +12,7 @@ const rangeWorkSchema = z.object({
   v: z.literal(1),
   kind: z.literal('range'),
   id: z.string(),
+  name: z.exactOptional(z.string()),
   broadcast: z.string(),
   target: z.object({
     namespace: z.string(),

@@ -149,7 +149,7 @@ describe('a broadcast', () => {
     expect(heard).toEqual(connections.slice(0, 6));
     expect(result).toMatchObject({ ok: true, posted: null, gone: null, failed: null, ranges: 1 });
     expect(posted).toBe(4);
-    expect(here.metrics.counts).toMatchObject({ Broadcasts: 4, Posted: 12 + 12 + 6 + 6, Gone: 0, Failed: 0 });
+    expect(here.metrics.counts).toMatchObject({ Published: 4, Posted: 12 + 12 + 6 + 6, Gone: 0, Failed: 0 });
     expect(here.metrics.durations.length).toBeGreaterThan(0);
   });
 });

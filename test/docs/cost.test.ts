@@ -1,15 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { silenceLimitMs } from '../../lambdas/bus/heartbeat.ts';
+import { COUNTS, DURATIONS } from '../../lambdas/contract/metrics.ts';
+import { assembly, template } from '../support/assembly.ts';
+import { MOST_LINE_BYTES } from '../support/observed-run.ts';
+import { alarmMetrics, alarmsOf } from '../support/template-metrics.ts';
 
 const page = await readFile(new URL('../../docs/cost.md', import.meta.url), 'utf8');
 const HOURS = 730;
 const PATIENCE_MINUTES = 2;
 
-/** The cells of the table whose header begins with a text, without its header. */
-function table(begin: string): string[][] {
+/** The cells of the table whose header begins with texts, without its header. */
+function table(begin: string, second = ''): string[][] {
   const lines = page.split('\n');
-  const at = lines.findIndex((line) => line.startsWith(`| ${begin}`));
+  const at = lines.findIndex((line) =>
+    line.startsWith(second === '' ? `| ${begin}` : `| ${begin} | ${second}`),
+  );
   const rows = lines.slice(at + 2);
   return rows
     .slice(
@@ -85,4 +91,32 @@ test('the price of a deployment without sockets is that of its sweep', () => {
   const runs = 60 * HOURS;
   const month = runs * (request + gigabyteSecond + 32 * read);
   expect(page).toContain(`$${month.toFixed(2)} a month`);
+});
+
+test('the price of watching is that of the metrics, alarms and the dashboard of the template', async () => {
+  const deployed = await template(assembly());
+  const [metric, alarm, board] = table('price', 'US$ a month').map(([, price]) => Number(price)) as [
+    number,
+    number,
+    number,
+  ];
+  const metrics = COUNTS.length + DURATIONS.length;
+  const watched = alarmMetrics(deployed).length;
+  const month = metrics * metric + watched * alarm + board;
+  const text = page.replaceAll('\n', ' ');
+  expect(text).toContain(`${metrics} custom metrics`);
+  expect(text).toContain(`at most $${(metrics * metric).toFixed(2)} a month`);
+  expect(text).toContain(
+    `${alarmsOf(deployed).length} alarms look at ${watched} metrics, $${(watched * alarm).toFixed(2)}`,
+  );
+  expect(text).toContain(`$${month.toFixed(2)} a month in all`);
+});
+
+test('the price of a line of metrics is small beside that of the event it is about', () => {
+  const line = (MOST_LINE_BYTES / 1e9) * 0.5;
+  // The frame of the client and one post, each a message; one run of 10 ms with 1 GB.
+  const event = 2 * message + request + 0.01 * gigabyteSecond;
+  expect(page).toContain(`$${(line * 1e6).toFixed(2)} with $0.50 per GB`);
+  expect(page.replaceAll('\n', ' ')).toContain(`costs at least $${(event * 1e6).toFixed(2)} of messages`);
+  expect(line / event).toBeLessThan(1 / 6);
 });

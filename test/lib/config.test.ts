@@ -70,6 +70,7 @@ describe('the configuration', () => {
       FRONT_DOOR: 'false',
       WS_PATH: '/realtime/',
       DEBUG: 'socket.io*',
+      ALARM_TOPIC: 'arn:aws:sns:us-east-1:123456789012:on-call',
       LOG_RETENTION_DAYS: '7',
     };
     expect(Object.keys(environment).sort()).toEqual(Object.values(ENVIRONMENT_NAMES).sort());
@@ -93,6 +94,7 @@ describe('the configuration', () => {
       frontDoor: false,
       wsPath: '/realtime',
       debug: true,
+      alarmTopic: 'arn:aws:sns:us-east-1:123456789012:on-call',
       logRetentionDays: 7,
     });
   });

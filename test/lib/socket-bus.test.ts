@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App, Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
+import { Topic } from 'aws-cdk-lib/aws-sns';
 import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FUNCTION_NAMES, type FunctionName } from '../../lambdas/contract/environment.ts';
@@ -80,6 +81,44 @@ describe('SocketBus', () => {
         Variables: Match.objectLike({ IDENTITY: 'trusted', STORE_CORS: 'https://a.example' }),
       },
     });
+  });
+
+  it('has alarms that tell a topic, by prop or setting, and do what else they are given', () => {
+    const arn = 'arn:aws:sns:us-east-1:123456789012:on-call';
+    const tells = (props: Omit<SocketBusProps, 'bundles'>, stack = new Stack(app(), 'Mine')) => {
+      const bus = busIn(stack, props);
+      expect(bus.monitoring?.alarms.DeadLetters.alarmName).toBeDefined();
+      return Template.fromStack(stack);
+    };
+    const told = { AlarmActions: [arn], OKActions: [arn] };
+    tells({ alarmTopic: arn }).allResourcesProperties('AWS::CloudWatch::Alarm', told);
+    const stack = new Stack(app(), 'Mine');
+    const topic = Topic.fromTopicArn(stack, 'Topic', arn);
+    const other = { bind: () => ({ alarmActionArn: 'arn:other' }) };
+    tells({ monitoring: { topic, actions: [other] } }, stack).allResourcesProperties(
+      'AWS::CloudWatch::Alarm',
+      { AlarmActions: [arn, 'arn:other'], OKActions: [arn, 'arn:other'] },
+    );
+  });
+
+  it('has an alarm at four fifths of the concurrency that the account has', () => {
+    const stack = new Stack(app(), 'Mine');
+    busIn(stack, { monitoring: { concurrencyLimit: 5_000, dashboard: false } });
+    const found = Template.fromStack(stack);
+    found.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: 'ClaimedAccountConcurrency',
+      Threshold: 4_000,
+    });
+    found.resourceCountIs('AWS::CloudWatch::Dashboard', 0);
+  });
+
+  it('has none of it where monitoring is off', () => {
+    const stack = new Stack(app(), 'Mine');
+    expect(busIn(stack, { monitoring: false }).monitoring).toBeUndefined();
+    const types = Object.values(
+      Template.fromStack(stack).toJSON().Resources as Record<string, { Type: string }>,
+    );
+    expect(types.filter(({ Type }) => /CloudWatch|QueryDefinition/.test(Type))).toEqual([]);
   });
 
   it('refuses wrong props, all of them at once', () => {

@@ -353,6 +353,7 @@ export class Functions {
         if (this.#ground.isFaultless)
           this.#ground.violation(`${instance.label} failed without a fault: ${message} ${brief(fields)}`);
       },
+      forInvocation: () => {},
       forRequest: () => {},
     };
   }

@@ -14,10 +14,9 @@ import { Messages } from '../../lambdas/bus/messages.ts';
 import { Polling } from '../../lambdas/bus/polling.ts';
 import type {
   Clock,
-  CountName,
   DeliverWork,
-  DurationName,
   ForwardedEvent,
+  FrameWire,
   Handshake,
   Log,
   Metrics,
@@ -34,6 +33,7 @@ import { stamps } from '../../lambdas/bus/stamps.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
 import { TransportWire } from '../../lambdas/bus/transport-wire.ts';
 import { Upgrades } from '../../lambdas/bus/upgrade.ts';
+import type { CountName, DurationName } from '../../lambdas/contract/metrics.ts';
 import { mulberry32 } from '../../local/random.ts';
 import { BUS_TABLE, type BusTable, busTable } from './bus-table.ts';
 import { memoryRows } from './memory-rows.ts';
@@ -174,6 +174,11 @@ export interface WorldOptions {
   readonly clock?: FakeClock;
   /** Recipients that a broadcast posts to itself. @default 500 */
   readonly inlinePosts?: number;
+  /** What the server logs to and counts with, in place of those that remember. */
+  readonly log?: Log;
+  readonly metrics?: Metrics;
+  /** Puts something between the server and the wire. */
+  readonly sockets?: (wire: FakeWire, clock: FakeClock) => FrameWire;
   /** Rows to begin with. */
   readonly rows?: Awaited<ReturnType<BusTable['rows']>>;
   /** Puts something between the store and the table. */
@@ -216,7 +221,7 @@ export async function world(options: WorldOptions): Promise<World> {
   const outbox = new DynamoOutbox(parts);
   const bus: Bus = {
     store,
-    wire: new TransportWire(wire, outbox, log),
+    wire: new TransportWire(options.sockets?.(wire, clock) ?? wire, outbox, options.log ?? log),
     outbox,
     workers: {
       open: async (work) => {
@@ -248,8 +253,8 @@ export async function world(options: WorldOptions): Promise<World> {
         return value;
       },
     },
-    log,
-    metrics,
+    log: options.log ?? log,
+    metrics: options.metrics ?? metrics,
     registry,
     config: {
       pingIntervalMinutes: 4,
