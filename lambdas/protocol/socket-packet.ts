@@ -1,5 +1,6 @@
 /** Socket.IO v5 packets as Engine.IO text frames, over the official parser. */
 import { Decoder, Encoder, type Packet, PacketType } from 'socket.io-parser';
+import { isNestedTooDeep, MAX_NESTING } from './nesting.ts';
 import { ProtocolError } from './protocol-error.ts';
 
 export { PacketType };
@@ -74,10 +75,14 @@ export class PacketAssembler {
 
   /**
    * The packet that this part makes complete.
-   * @throws ProtocolError for junk, an attachment nothing announced, and text where an attachment is due.
+   * @throws ProtocolError for junk, an attachment nothing announced, text where an attachment is due, and JSON that is
+   *   nested deeper than 128 levels.
    */
   add(part: string | Uint8Array): SocketPacket | undefined {
     this.#decoded = undefined;
+    if (typeof part === 'string' && isNestedTooDeep(part)) {
+      throw new ProtocolError('parse error', `the packet is nested deeper than ${MAX_NESTING} levels`);
+    }
     try {
       this.#decoder.add(typeof part === 'string' ? part : Buffer.from(part));
     } catch (cause) {
