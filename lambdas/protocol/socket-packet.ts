@@ -94,7 +94,10 @@ export class PacketAssembler {
   }
 }
 
+/** @throws ProtocolError for an event without data: the parser looks at what is there, not whether it is. */
 function socketPacket({ type, nsp: namespace, id, data }: Packet): SocketPacket {
+  if (type === PacketType.EVENT && data === undefined)
+    throw new ProtocolError('parse error', 'an event has no name');
   return {
     type,
     namespace,
