@@ -13,6 +13,13 @@ export interface SocketPacket {
   readonly data?: unknown;
 }
 
+/**
+ * What stands before the JSON of a packet (socket.io-protocol v5, "Packet encoding"): its type, the number of its
+ * attachments, its namespace and its id. The official parser reads ids of any length, blanks included, and takes its time
+ * over them.
+ */
+const HEAD = /^\d(?:\d{1,2}-)?(?:\/[^,]*(?:,|$))?\d{0,512}(?:$|[[{])/;
+
 const encoder = new Encoder();
 
 /**
@@ -80,8 +87,10 @@ export class PacketAssembler {
    */
   add(part: string | Uint8Array): SocketPacket | undefined {
     this.#decoded = undefined;
-    if (typeof part === 'string' && isNestedTooDeep(part)) {
-      throw new ProtocolError('parse error', `the packet is nested deeper than ${MAX_NESTING} levels`);
+    if (typeof part === 'string') {
+      if (!HEAD.test(part)) throw new ProtocolError('parse error', 'the message is not a Socket.IO packet');
+      if (isNestedTooDeep(part))
+        throw new ProtocolError('parse error', `the packet is nested deeper than ${MAX_NESTING} levels`);
     }
     try {
       this.#decoder.add(typeof part === 'string' ? part : Buffer.from(part));
