@@ -107,6 +107,14 @@ describe('a token of an issuer', () => {
     expect(await outcomes(await old.sign({ ...ANA, ...claims }))).toEqual(twice('user 1'));
   });
 
+  test('may leave the key unnamed where one alone fits its algorithm', async () => {
+    server.publish(old, next);
+    expect(await outcomes(await old.sign(ANA, { kid: undefined }))).toEqual(twice('user 1'));
+    server.publish(old, stranger);
+    at.clock.advance(600_000);
+    expect(await outcomes(await old.sign(ANA, { kid: undefined }))).toEqual(twice('Token inválido'));
+  });
+
   test('cannot be verified where its keys cannot be had, which is no fault of the client', async () => {
     server.answer = (response) => response.writeHead(500).end();
     const [told] = await outcomes(await old.sign(ANA));
