@@ -120,23 +120,28 @@ describe('a session', () => {
     expect(await heardBy('member:1')).toBe(1);
   });
 
-  test('is not had back with a new token once the token it began with has ended', async () => {
+  test('is had back with a newer token, and ends with that one', async () => {
     const socket = await connect(1, await token({ sub: '1', exp: seconds(90) }));
     const pid = pidOf(socket);
     at.clock.advance(30_000);
     await at.lifecycle.disconnected(socket.connectionId);
-    const early = await connect(2, ana, { pid });
-    expect(pidOf(early)).toBe(pid);
-    await at.lifecycle.disconnected(early.connectionId);
+    const back = await connect(2, await token({ sub: '1', exp: seconds(200) }), { pid });
+    expect(pidOf(back)).toBe(pid);
+    at.clock.advance(120_000);
+    await at.sweeper.sweep();
+    expect(await isOpen(back.connectionId)).toBe(true);
     at.clock.advance(MINUTE);
-    expect(pidOf(await connect(3, ana, { pid }))).not.toBe(pid);
-  });
-
-  test('that was recovered still ends with the token it began with', async () => {
-    const socket = await connect(1, await token({ sub: '1', exp: seconds(90) }));
-    const back = await connect(2, ana, { pid: pidOf(socket) });
-    at.clock.advance(2 * MINUTE);
     await at.sweeper.sweep();
     expect(await isOpen(back.connectionId)).toBe(false);
+  });
+
+  test('is not had back with a token that has ended', async () => {
+    const short = await token({ sub: '1', exp: seconds(90) });
+    const socket = await connect(1, short);
+    await at.lifecycle.disconnected(socket.connectionId);
+    at.clock.advance(2 * MINUTE);
+    const back = await connect(2, short, { pid: pidOf(socket) });
+    expect(back.dismissed).toBe(true);
+    expect(await heardBy('member:1')).toBe(0);
   });
 });
