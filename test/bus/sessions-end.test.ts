@@ -130,7 +130,7 @@ describe('a session', () => {
     at.clock.advance(120_000);
     await at.sweeper.sweep();
     expect(await isOpen(back.connectionId)).toBe(true);
-    at.clock.advance(MINUTE);
+    at.clock.advance(2 * MINUTE);
     await at.sweeper.sweep();
     expect(await isOpen(back.connectionId)).toBe(false);
   });
