@@ -129,6 +129,12 @@ function configurationSchema(directory: string) {
     ),
     /** Claim of a token that holds the user's id. */
     jwtIdClaim: z._default(pattern(/^\S+$/, 'the name of a claim, without spaces'), 'sub'),
+    /** Key set that tokens are verified with, instead of the secret JWT_SECRET. */
+    jwksUrl: z.optional(z.string().check(z.refine(isKeySetUrl, { error: () => 'must be an https URL' }))),
+    /** Audiences, one of which a token must be for. */
+    jwtAudience: z.optional(list.check(z.minLength(1, { error: () => 'must be a comma list of audiences' }))),
+    /** Who must have issued a token. */
+    jwtIssuer: z.optional(pattern(/^\S+$/, 'an issuer, without spaces')),
     /** Where the frontend of `watch-groups` lives. */
     frontendUrl: z.optional(
       z.string().check(z.refine((value) => isWebUrl(value), { error: () => 'must be an http or https URL' })),
@@ -183,6 +189,9 @@ export const ENVIRONMENT_NAMES: { readonly [S in SettingName]: string } = {
   identity: 'IDENTITY',
   secretPrefix: 'SECRET_PREFIX',
   jwtIdClaim: 'JWT_ID_CLAIM',
+  jwksUrl: 'JWKS_URL',
+  jwtAudience: 'JWT_AUDIENCE',
+  jwtIssuer: 'JWT_ISSUER',
   frontendUrl: 'FRONTEND_URL',
   storeCors: 'STORE_CORS',
   clientOrigin: 'CLIENT_ORIGIN',
@@ -318,6 +327,16 @@ function retentionError(): string {
 function isWebUrl(value: string): boolean {
   return URL.canParse(value) && ['http:', 'https:'].includes(new URL(value).protocol);
 }
+
+/** Whoever can change what is read there can sign tokens. On the machine itself nobody is in between. */
+function isKeySetUrl(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const { protocol, hostname, username, password } = new URL(value);
+  if (username !== '' || password !== '') return false;
+  return protocol === 'https:' || (protocol === 'http:' && LOOPBACK.includes(hostname));
+}
+
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
 
 function isOrigin(value: string): boolean {
   return isWebUrl(value) && new URL(value).origin === value;

@@ -32,10 +32,13 @@ export interface FunctionGrants {
   readonly forwards: boolean;
 }
 
-/** The secrets that the applications of a deployment verify their clients with. */
-export function secretsOf(apps: readonly string[]): SecretName[] {
+/**
+ * The secrets that the applications of a deployment verify their clients with.
+ * @param publicKeys tokens are verified with the keys of a key set
+ */
+export function secretsOf(apps: readonly string[], publicKeys = false): SecretName[] {
   const secrets: SecretName[] = [];
-  if (apps.some((app) => app !== ORDER_SYNC)) secrets.push('JWT_SECRET');
+  if (!publicKeys && apps.some((app) => app !== ORDER_SYNC)) secrets.push('JWT_SECRET');
   if (apps.includes(ORDER_SYNC)) secrets.push('CLOUD_API_KEY');
   return secrets;
 }

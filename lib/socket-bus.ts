@@ -74,6 +74,20 @@ export interface SocketBusProps {
   readonly secretPrefix?: string;
   /** Claim of a token that holds the user's id. @default 'sub' */
   readonly jwtIdClaim?: string;
+  /**
+   * URL of the JSON Web Key Set of whoever issues the tokens, such as
+   * `https://cognito-idp.{region}.amazonaws.com/{pool}/.well-known/jwks.json`. Tokens are then verified with its public
+   * keys alone (RS, PS, ES and EdDSA): HS256 is refused, and no function may read the secret JWT_SECRET. An `https` URL.
+   * @default - the secret JWT_SECRET, HS256
+   */
+  readonly jwksUrl?: string | undefined;
+  /**
+   * Audiences, one of which a token's `aud` must name. Set it wherever the issuer signs for others as well.
+   * @default - any
+   */
+  readonly jwtAudience?: readonly string[] | undefined;
+  /** What a token's `iss` must be, exactly. @default - anybody */
+  readonly jwtIssuer?: string | undefined;
   /** URL of the frontend of `watch-groups`. @default - none */
   readonly frontendUrl?: string | undefined;
   /** Browser origins of `storefront-chat`. @default - none */
@@ -130,8 +144,16 @@ export class SocketBus extends Construct implements Deployment {
 
   constructor(scope: Construct, id: string, props: SocketBusProps = {}) {
     super(scope, id);
-    const { bundles, apps, throttle, frontDoor, monitoring, ipv6 = true, tracing = false, ...settings } =
-      props;
+    const {
+      bundles,
+      apps,
+      throttle,
+      frontDoor,
+      monitoring,
+      ipv6 = true,
+      tracing = false,
+      ...settings
+    } = props;
     const door = typeof frontDoor === 'object' ? frontDoor : {};
     this.configuration = completeConfiguration({
       ...settings,
@@ -160,7 +182,7 @@ export class SocketBus extends Construct implements Deployment {
       eventBus: this.events.bus,
       environment: this.#environment(),
       secretPrefix,
-      secrets: secretsOf(this.configuration.apps),
+      secrets: secretsOf(this.configuration.apps, this.configuration.jwksUrl !== undefined),
       logRetention,
       tracing,
     });
@@ -268,6 +290,9 @@ export class SocketBus extends Construct implements Deployment {
       SECRET_PREFIX: settings.secretPrefix,
       IDENTITY: settings.identity,
       JWT_ID_CLAIM: settings.jwtIdClaim,
+      ...(settings.jwksUrl && { JWKS_URL: settings.jwksUrl }),
+      ...(settings.jwtAudience && { JWT_AUDIENCE: settings.jwtAudience.join(',') }),
+      ...(settings.jwtIssuer && { JWT_ISSUER: settings.jwtIssuer }),
       ...(settings.frontendUrl && { FRONTEND_URL: settings.frontendUrl }),
       ...(settings.storeCors && { STORE_CORS: settings.storeCors.join(',') }),
       ...(settings.clientOrigin && { CLIENT_ORIGIN: settings.clientOrigin.join(',') }),

@@ -62,6 +62,7 @@ export function readSettings(
     stack: { ...given, ...secrets, WS_PATH: wsPath },
     shown: [
       shown('JWT_SECRET', given.JWT_SECRET && '(set)', secrets.JWT_SECRET, RANDOM),
+      ...(given.JWKS_URL === undefined ? [] : [{ name: 'JWKS_URL', value: given.JWKS_URL, note: ISSUED }]),
       shown('CLOUD_API_KEY', given.CLOUD_API_KEY && '(set)', secrets.CLOUD_API_KEY, RANDOM),
       shown('STORE_CORS', given.STORE_CORS, DEFAULTS.STORE_CORS, 'default'),
       shown(
@@ -78,6 +79,7 @@ export function readSettings(
   };
 }
 
+const ISSUED = 'its tokens are believed, and those of this page and the one below are not';
 const RANDOM = 'random, for this start only';
 const DEFAULTS = { IDENTITY: 'trusted', STORE_CORS: DEFAULT_ORIGIN, CLIENT_ORIGIN: DEFAULT_ORIGIN };
 

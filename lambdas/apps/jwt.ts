@@ -1,7 +1,16 @@
 /** Authentication by a JSON Web Token, from `auth.token` or the `Authorization` header. */
-import { errors, type JWTPayload, jwtVerify } from 'jose';
+import {
+  createLocalJWKSet,
+  errors,
+  type JSONWebKeySet,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  type JWTVerifyResult,
+  jwtVerify,
+} from 'jose';
 import * as z from 'zod/mini';
-import type { AppContext, AuthOutcome, Credentials, Json } from '../bus/public.ts';
+import type { AppContext, AuthOutcome, Credentials, Json, KeySet, Settings } from '../bus/public.ts';
 import { type Auth, canonicalId, type Id, id as idSchema } from './define-app.ts';
 
 /** A user whose token was verified. */
@@ -19,8 +28,21 @@ export interface JwtOptions {
   readonly onFailure: (failure: TokenFailure, context: AppContext) => AuthOutcome;
 }
 
-/** Name of the secret that signs the tokens (HS256). */
+/** Name of the secret that signs the tokens (HS256), where no issuer's keys are given (`JWKS_URL`). */
 const SECRET = 'JWT_SECRET';
+/** Signatures with a key pair (RFC 7518, RFC 8037); never one whose key is shared. */
+const ISSUED_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+];
 /** Clocks of issuers are not ours. */
 const CLOCK_TOLERANCE_SECONDS = 5;
 const BEARER = /^Bearer +(\S+)$/i;
@@ -68,18 +90,18 @@ function tokenOf(auth: unknown): unknown {
     : undefined;
 }
 
-/** Verifies an HS256 token. Never throws; a secret that cannot be read is `unavailable`. */
+/** Verifies a token. Never throws; a secret or keys that cannot be read are `unavailable`. */
 async function verifyToken(token: string, context: AppContext): Promise<Verified> {
-  let secret: Uint8Array;
+  let key: VerificationKey;
   try {
-    secret = new TextEncoder().encode(await context.secrets.get(SECRET));
+    key = await verificationKey(context);
   } catch (error) {
     context.log.error('tokens cannot be verified', { error });
     return { kind: 'unavailable' };
   }
   try {
-    const { payload } = await jwtVerify(token, secret, {
-      algorithms: ['HS256'],
+    const { payload } = await key.verify(token, {
+      ...expectedClaims(context.settings),
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
       currentDate: new Date(context.now()),
     });
@@ -90,6 +112,56 @@ async function verifyToken(token: string, context: AppContext): Promise<Verified
     if (!(error instanceof errors.JOSEError)) context.log.warn('a token could not be verified', { error });
     return { kind: 'invalid' };
   }
+}
+
+interface VerificationKey {
+  verify(token: string, options: JWTVerifyOptions): Promise<JWTVerifyResult>;
+}
+
+/**
+ * The deployment decides whether tokens are signed with its secret or by an issuer, and never the token: what a header
+ * says of its algorithm only has to agree. So a public key is never taken for a secret.
+ * @throws SecretError, KeySetError
+ */
+async function verificationKey({ keySets, secrets, settings }: AppContext): Promise<VerificationKey> {
+  const { JWKS_URL: url } = settings;
+  if (url === undefined || url === '') {
+    const secret = new TextEncoder().encode(await secrets.get(SECRET));
+    return { verify: (token, options) => jwtVerify(token, secret, { ...options, algorithms: ['HS256'] }) };
+  }
+  const known = await keySets.get(url);
+  const key: JWTVerifyGetKey = async (header, jws) => {
+    try {
+      return await keysOf(known)(header, jws);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      // The issuer may have begun to sign with another one.
+      const newer = await keySets.get(url, known);
+      if (newer === known) throw error;
+      return keysOf(newer)(header, jws);
+    }
+  };
+  return { verify: (token, options) => jwtVerify(token, key, { ...options, algorithms: ISSUED_ALGORITHMS }) };
+}
+
+/** A key is made usable once for each reading of its set. */
+const usableKeys = new WeakMap<KeySet, ReturnType<typeof createLocalJWKSet>>();
+
+function keysOf(set: KeySet): ReturnType<typeof createLocalJWKSet> {
+  const known = usableKeys.get(set);
+  if (known !== undefined) return known;
+  // The form of each key is looked at where it is used.
+  const keys = createLocalJWKSet(set as unknown as JSONWebKeySet);
+  usableKeys.set(set, keys);
+  return keys;
+}
+
+function expectedClaims({ JWT_AUDIENCE = '', JWT_ISSUER = '' }: Settings): JWTVerifyOptions {
+  const audience = JWT_AUDIENCE.split(',').flatMap((each) => (each.trim() === '' ? [] : [each.trim()]));
+  return {
+    ...(audience.length === 0 ? {} : { audience }),
+    ...(JWT_ISSUER === '' ? {} : { issuer: JWT_ISSUER }),
+  };
 }
 
 function identityOf(payload: JWTPayload, claim: string): TokenIdentity | undefined {

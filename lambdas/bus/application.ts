@@ -2,7 +2,7 @@
 import type * as z from 'zod/mini';
 import type { BusError } from './errors.ts';
 import type { Grants } from './grants.ts';
-import type { Handshake, Json, Log, Millis, Rows, Secrets, Who } from './ports.ts';
+import type { Handshake, Json, KeySets, Log, Millis, Rows, Secrets, Who } from './ports.ts';
 
 export type Schema<Output = unknown, Input = unknown> = z.core.$ZodType<Output, Input>;
 
@@ -13,6 +13,7 @@ export type Settings = Readonly<Record<string, string | undefined>>;
 export interface AppContext {
   readonly settings: Settings;
   readonly secrets: Secrets;
+  readonly keySets: KeySets;
   readonly log: Log;
   /** `trusted` believes an id in a payload; `token` wants it proven. */
   readonly identityMode: 'trusted' | 'token';

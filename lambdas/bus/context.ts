@@ -7,6 +7,7 @@ import type {
   Clock,
   EventLog,
   Forwarder,
+  KeySets,
   Log,
   Metrics,
   Millis,
@@ -41,6 +42,7 @@ export interface Bus {
   readonly stamp: () => Millis;
   readonly random: Random;
   readonly secrets: Secrets;
+  readonly keySets: KeySets;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly registry: Registry;
@@ -76,6 +78,7 @@ export function appContext(bus: Bus, application: Application): AppContext {
   return {
     settings: bus.config.settings,
     secrets: bus.secrets,
+    keySets: bus.keySets,
     log: bus.log,
     identityMode: bus.config.identityMode,
     neighbours,

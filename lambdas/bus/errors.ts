@@ -73,3 +73,14 @@ export class SecretError extends Error {
     this.name = 'SecretError';
   }
 }
+
+/** The keys that tokens are verified with cannot be read. */
+export class KeySetError extends Error {
+  readonly code = 'keys_unavailable';
+  readonly retryable = true;
+
+  constructor(url: string, options?: ErrorOptions) {
+    super(`the key set at ${url} cannot be read`, options);
+    this.name = 'KeySetError';
+  }
+}

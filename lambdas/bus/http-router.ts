@@ -1,5 +1,6 @@
 /** The applications' HTTP routes: CORS, bodies, identities and errors (the contract's general rules). */
 import { MAX_PACKET_BYTES } from '../contract/publish.ts';
+import { isNestedTooDeep, MAX_NESTING } from '../protocol/nesting.ts';
 import type { Application, HttpAnswer, HttpRoute } from './application.ts';
 import { CallEffects } from './call-effects.ts';
 import { appContext, type Bus } from './context.ts';
@@ -147,6 +148,7 @@ function parsedBody({ body }: RoutedRequest): unknown {
   if (bytes > MAX_BODY_BYTES) {
     throw new PayloadTooLarge(`the body is ${bytes} bytes, more than ${MAX_BODY_BYTES}`);
   }
+  if (isNestedTooDeep(body)) throw invalidPayload(`the body is nested deeper than ${MAX_NESTING} levels`);
   try {
     return JSON.parse(body);
   } catch {

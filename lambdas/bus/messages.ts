@@ -53,9 +53,13 @@ export class Messages {
   async handleAll(connectionId: string, frames: readonly string[]): Promise<readonly string[]> {
     const assembler = new PacketAssembler();
     let parts: string[] = [];
+    let ponged = false;
     try {
       for (const frame of frames) {
         const packet = decodeEnginePacket(frame);
+        // One is written down; a request has room for thousands.
+        if (packet.type === 'pong' && ponged) continue;
+        ponged ||= packet.type === 'pong';
         if (packet.type === 'message' || packet.type === 'binary') {
           const whole = assembler.add(packet.data);
           parts = assembler.incomplete ? [...parts, frame] : [];

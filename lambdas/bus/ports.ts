@@ -666,6 +666,21 @@ export interface Secrets {
   get(name: string): Promise<string>;
 }
 
+/** A JSON Web Key Set (RFC 7517), of which nothing but its form is known. */
+export interface KeySet {
+  readonly keys: readonly { readonly [member: string]: Json }[];
+}
+
+/** Public keys of those who issue tokens. */
+export interface KeySets {
+  /**
+   * The key set at a URL as it was read lately: the same object as long as it is the same reading.
+   * @param lacking a reading in which a key was not found; where it is time for a newer one, that is made
+   * @throws KeySetError where there is none to be had
+   */
+  get(url: string, lacking?: KeySet): Promise<KeySet>;
+}
+
 /** What operators see of the bus. */
 export interface Metrics {
   count(name: CountName, value: number): void;

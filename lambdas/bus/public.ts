@@ -26,4 +26,4 @@ export type {
   Settings,
 } from './application.ts';
 export { AckTimeoutError, BusError, invalidPayload } from './errors.ts';
-export type { Handshake, Json, Log, Millis } from './ports.ts';
+export type { Handshake, Json, KeySet, Log, Millis } from './ports.ts';

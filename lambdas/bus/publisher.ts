@@ -45,16 +45,13 @@ export class Publisher {
 
   /** Answers always: a refused request gets an error that names the field, and nothing was sent. */
   async handle(request: unknown): Promise<PublishResult> {
-    const parsed = publishRequestSchema.safeParse(request);
-    if (!parsed.success) {
-      const { field, message } = firstIssue(parsed.error);
-      return failure(invalidPayload(message, field === '' ? undefined : field));
-    }
+    const parsed = parsedRequest(request);
+    if (parsed instanceof BusError) return failure(parsed);
     try {
-      return await this.#perform(parsed.data);
+      return await this.#perform(parsed);
     } catch (error) {
       if (error instanceof BusError) return failure(error);
-      this.#bus.log.error('a publish failed', { op: parsed.data.op, error });
+      this.#bus.log.error('a publish failed', { op: parsed.op, error });
       return failure(new BusError('internal', 'the request could not be completed; it may be tried again'));
     }
   }
@@ -209,6 +206,19 @@ export class Publisher {
     const result = await call.handle(io, args, appContext(this.#bus, application));
     await effects.finish();
     return { ok: true, result: result ?? null };
+  }
+}
+
+function parsedRequest(request: unknown): PublishRequest | BusError {
+  try {
+    const parsed = publishRequestSchema.safeParse(request);
+    if (parsed.success) return parsed.data;
+    const { field, message } = firstIssue(parsed.error);
+    return invalidPayload(message, field === '' ? undefined : field);
+  } catch (error) {
+    // Whoever walks through a value needs stack for each of its levels.
+    if (error instanceof RangeError) return invalidPayload('the request is nested too deep');
+    throw error;
   }
 }
 

@@ -58,6 +58,12 @@ export const environmentSchema = z.object({
   IDENTITY: z.enum(['trusted', 'token']),
   /** Claim that holds the user's id. */
   JWT_ID_CLAIM: text,
+  /** Key set of whoever issues tokens; where it is given, tokens are verified with its keys alone, not with JWT_SECRET. */
+  JWKS_URL: z.optional(z.url()),
+  /** Comma list, one of which a token's `aud` must name. */
+  JWT_AUDIENCE: z.optional(z.string()),
+  /** What a token's `iss` must be. */
+  JWT_ISSUER: z.optional(z.string()),
   /** Settings of the built-in applications, handed on as they are. */
   FRONTEND_URL: z.optional(z.string()),
   STORE_CORS: z.optional(z.string()),

@@ -6,21 +6,22 @@ import {
   type OpeningRequest,
   refuseHandshake,
 } from '../bus/handshake.ts';
-import { connectEventSchema, defined, lowerCased } from '../wiring/events.ts';
+import { connectEventSchema, lowerCased, parameters } from '../wiring/events.ts';
 import type { Server } from '../wiring/server.ts';
 
 /** `$connect`: lets a client in, or answers the upgrade with the status Engine.IO would. */
 export function connectHandler(server: Server) {
   return async (event: unknown): Promise<{ statusCode: number; headers?: Record<string, string> }> => {
     const { bus, log, trustForwarded } = server;
-    const { headers, queryStringParameters, requestContext } = connectEventSchema.parse(event);
+    const parsed = connectEventSchema.parse(event);
+    const { headers, queryStringParameters, requestContext } = parsed;
     const { connectionId, connectedAt, requestId: gatewayRequestId } = requestContext;
     log.forRequest({ gatewayRequestId, connectionId });
-    const lower = lowerCased(headers);
+    const lower = lowerCased(headers, parsed.multiValueHeaders);
     const { sourceIp = '' } = requestContext.identity ?? {};
     const request: OpeningRequest = {
       headers: lower,
-      query: defined(queryStringParameters),
+      query: parameters(queryStringParameters, parsed.multiValueQueryStringParameters),
       address: clientAddress(lower['x-forwarded-for'], sourceIp, trustForwarded),
       at: connectedAt,
     };

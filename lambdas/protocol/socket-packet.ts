@@ -1,5 +1,6 @@
 /** Socket.IO v5 packets as Engine.IO text frames, over the official parser. */
 import { Decoder, Encoder, type Packet, PacketType } from 'socket.io-parser';
+import { isNestedTooDeep, MAX_NESTING } from './nesting.ts';
 import { ProtocolError } from './protocol-error.ts';
 
 export { PacketType };
@@ -11,6 +12,13 @@ export interface SocketPacket {
   readonly id?: number;
   readonly data?: unknown;
 }
+
+/**
+ * What stands before the JSON of a packet (socket.io-protocol v5, "Packet encoding"): its type, the number of its
+ * attachments, its namespace and its id. The official parser reads ids of any length, blanks included, and takes its time
+ * over them.
+ */
+const HEAD = /^\d(?:\d{1,2}-)?(?:\/[^,]*(?:,|$))?\d{0,512}(?:$|[[{])/;
 
 const encoder = new Encoder();
 
@@ -74,10 +82,16 @@ export class PacketAssembler {
 
   /**
    * The packet that this part makes complete.
-   * @throws ProtocolError for junk, an attachment nothing announced, and text where an attachment is due.
+   * @throws ProtocolError for junk, an attachment nothing announced, text where an attachment is due, and JSON that is
+   *   nested deeper than 128 levels.
    */
   add(part: string | Uint8Array): SocketPacket | undefined {
     this.#decoded = undefined;
+    if (typeof part === 'string') {
+      if (!HEAD.test(part)) throw new ProtocolError('parse error', 'the message is not a Socket.IO packet');
+      if (isNestedTooDeep(part))
+        throw new ProtocolError('parse error', `the packet is nested deeper than ${MAX_NESTING} levels`);
+    }
     try {
       this.#decoder.add(typeof part === 'string' ? part : Buffer.from(part));
     } catch (cause) {
@@ -89,7 +103,10 @@ export class PacketAssembler {
   }
 }
 
+/** @throws ProtocolError for an event without data: the parser looks at what is there, not whether it is. */
 function socketPacket({ type, nsp: namespace, id, data }: Packet): SocketPacket {
+  if (type === PacketType.EVENT && data === undefined)
+    throw new ProtocolError('parse error', 'an event has no name');
   return {
     type,
     namespace,

@@ -12,6 +12,7 @@ import { DynamoRows } from '../adapters/dynamo-rows.ts';
 import { DynamoStore } from '../adapters/dynamo-store.ts';
 import { readEnvironment } from '../adapters/environment.ts';
 import { EventBridgeForwarder } from '../adapters/event-bridge-forwarder.ts';
+import { FetchedKeySets } from '../adapters/fetched-key-sets.ts';
 import { LambdaWorkers } from '../adapters/lambda-workers.ts';
 import { ManagedSecrets } from '../adapters/managed-secrets.ts';
 import { ManagementWire } from '../adapters/management-wire.ts';
@@ -99,6 +100,7 @@ export function createServer(): Server {
     stamp: stamps(systemClock),
     random: systemRandom,
     secrets: new ManagedSecrets(environment.SECRET_PREFIX, systemClock),
+    keySets: new FetchedKeySets(systemClock),
     log,
     metrics,
     registry,

@@ -1,17 +1,24 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  ackKey,
+  checkpointKey,
   connectionBytes,
   connectionKey,
   connectionText,
   DUE_SHARDS,
+  directoryKey,
   dueKey,
   duePartition,
   groupKey,
   HOT_SHARDS,
   idBytes,
   idText,
+  logKey,
   memberKey,
+  pollKey,
+  presenceKey,
+  publicationKey,
   type RowKey,
   SWEEP_KEY,
   slotMemberId,
@@ -19,6 +26,7 @@ import {
 } from '../../lambdas/adapters/keys.ts';
 import { membershipRow } from '../../lambdas/adapters/rows.ts';
 import type { Due, Group } from '../../lambdas/bus/ports.ts';
+import { hostileName } from '../support/hostile.ts';
 import { canonicalConnectionId, socketId } from './arbitraries.ts';
 
 const hex = (value: Uint8Array) => Buffer.from(value).toString('hex');
@@ -136,6 +144,64 @@ describe('rows of different kinds', () => {
       fc.property(socketId, name, name, (id, one, other) => {
         fc.pre(one !== other);
         expect(place(socketKey({ namespace: one, id }))).not.toBe(place(socketKey({ namespace: other, id })));
+      }),
+    );
+  });
+});
+
+describe('a name that a client or an application chose', () => {
+  /** Every key that a name goes into, as it is made of two of them. */
+  const KEYS: Readonly<Record<string, (one: string, other: string) => RowKey>> = {
+    room: (namespace, room) => memberKey({ kind: 'room', namespace, room }, idBytes('A'.repeat(20)), 1),
+    namespace: (namespace) => memberKey({ kind: 'namespace', namespace }, idBytes('A'.repeat(20)), 1),
+    slot: () => memberKey({ kind: 'slot', slot: 1 }, idBytes('A'.repeat(20)), 1),
+    socket: (namespace) => socketKey({ namespace, id: 'A'.repeat(20) }),
+    directory: directoryKey,
+    presence: (namespace, room) => presenceKey({ namespace, room, who: 'ana' }, 1),
+    who: (namespace, who) => presenceKey({ namespace, room: 'room', who }, 1),
+    log: (namespace, room) => logKey({ kind: 'room', namespace, room }, 1, 'A'.repeat(20)),
+    'log of all': (namespace) => logKey({ kind: 'namespace', namespace }, 1, 'A'.repeat(20)),
+    publication: publicationKey,
+    ack: (namespace) => ackKey({ namespace, id: 1 }),
+    checkpoint: (one, other) => checkpointKey(one + other),
+    connection: connectionKey,
+    poll: pollKey,
+  };
+  const BOTH = ['room', 'directory', 'presence', 'log', 'publication'];
+  const pair = fc.tuple(hostileName, hostileName);
+
+  test.each(BOTH)('makes another %s key than any other two names', (kind) => {
+    fc.assert(
+      fc.property(pair, pair, ([one, other], [third, fourth]) => {
+        fc.pre([one, other, third, fourth].every((text) => text.isWellFormed()));
+        const made = [KEYS[kind]!(one, other), KEYS[kind]!(third, fourth)].map(place);
+        expect(made[0] === made[1]).toBe(one === third && other === fourth);
+        // What is cut elsewhere is another pair of names.
+        const moved = [one + other.slice(0, 1), other.slice(1)] as const;
+        if (moved[0] !== one) expect(place(KEYS[kind]!(...moved))).not.toBe(made[0]);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('never reaches a row of another kind, nor the one row of the sweep', () => {
+    fc.assert(
+      fc.property(hostileName, hostileName, (one, other) => {
+        const keys = [...Object.values(KEYS).map((make) => place(make(one, other))), place(SWEEP_KEY)];
+        expect(new Set(keys).size).toBe(keys.length);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('makes a key of a few bytes, however long it is', () => {
+    fc.assert(
+      fc.property(hostileName, hostileName, (one, other) => {
+        for (const kind of [...BOTH, 'namespace', 'socket', 'who', 'ack', 'checkpoint']) {
+          const { p, s } = KEYS[kind]!(one, other);
+          expect(p.length).toBeLessThanOrEqual(40);
+          expect(s.length).toBeLessThanOrEqual(40);
+        }
       }),
     );
   });

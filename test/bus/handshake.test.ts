@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
+import { marketplace } from '../../lambdas/apps/marketplace.ts';
+import { storefrontChat } from '../../lambdas/apps/storefront-chat.ts';
+import { watchGroups } from '../../lambdas/apps/watch-groups.ts';
 import {
   clientAddress,
   ENGINE_ERRORS,
@@ -93,6 +96,17 @@ describe('an origin', () => {
     'null',
     '',
     '*',
+    'https://evil-app.example',
+    'https://app.example.evil',
+    'https://app.example@evil.example',
+    'https://app.example\\@evil.example',
+    'https://app.example%2eevil.example',
+    'https://app.example\u0000',
+    ' https://app.example',
+    'https://app.example, https://app.example',
+    'https://\u0430pp.example',
+    'https://app\u3002example',
+    'https://xn--pp-6kc.example',
   ])('that only looks like an allowed one is foreign: %j', (origin) => {
     expect(originAllowed(busWith(), origin)).toBe(false);
     const configured = { ...busWith(['https://app.example']), registry: new Registry([]) };
@@ -104,6 +118,38 @@ describe('an origin', () => {
     expect(originAllowed(bus, 'https://app.example')).toBe(true);
     expect(originAllowed(bus, 'http://localhost:3000')).toBe(true);
     expect(originAllowed(bus, 'http://localhost:3001')).toBe(false);
+  });
+
+  test.each([
+    [
+      'STORE_CORS',
+      'https://shop.example, https://xn--mnchen-3ya.example',
+      ['https://shop.example', 'https://xn--mnchen-3ya.example'],
+    ],
+    ['STORE_CORS', 'https://m\u00fcnchen.example/', ['https://xn--mnchen-3ya.example']],
+    ['FRONTEND_URL', 'https://Groups.example/app?x=1', ['https://groups.example']],
+    ['CLIENT_ORIGIN', 'https://market.example:8443', ['https://market.example:8443']],
+  ])('of %s, %s, is allowed as a browser writes it, and no other', (name, setting, allowed) => {
+    const bus = {
+      registry: new Registry([storefrontChat, watchGroups, marketplace]),
+      config: { ...busWith().config, settings: { [name]: setting } },
+    };
+    for (const origin of allowed) expect(originAllowed(bus, origin)).toBe(true);
+    const near = allowed.flatMap((origin) => [
+      `${origin}/`,
+      `${origin}.`,
+      `${origin}:1`,
+      `${origin}.evil`,
+      origin.toUpperCase(),
+    ]);
+    for (const origin of [
+      ...near,
+      'https://m\u00fcnchen.example',
+      'https://market.example',
+      'https://evil.example',
+      'null',
+    ])
+      expect([origin, originAllowed(bus, origin)]).toEqual([origin, false]);
   });
 
   test('of any kind is allowed only where that is written out', () => {

@@ -47,9 +47,11 @@ async function rawConnection() {
 
 async function upgradeStatus(
   query: string,
-  headers: Record<string, string> = {},
+  headers: Record<string, string | string[]> = {},
 ): Promise<number | undefined> {
-  const socket = new WebSocket(`${bus.stack.origin.replace('http', 'ws')}/socket.io/?${query}`, { headers });
+  const socket = new WebSocket(`${bus.stack.origin.replace('http', 'ws')}/socket.io/?${query}`, {
+    headers: headers as Record<string, string>,
+  });
   socket.on('error', () => undefined);
   const [, response] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage];
   response.resume();
@@ -119,6 +121,13 @@ describe('a handshake', () => {
     expect(await upgradeStatus('EIO=4&transport=websocket', { Origin: 'https://evil.example' })).toBe(403);
   });
 
+  test.each([
+    [['https://evil.example', 'https://app.example']],
+    [['https://app.example', 'https://app.example']],
+  ])('with two origins gets 403: %j', async (origins) =>
+    expect(await upgradeStatus('EIO=4&transport=websocket', { Origin: origins })).toBe(403),
+  );
+
   test.each(['https://app.example', 'http://localhost:3000'])('from %s is let in', async (origin) => {
     const socket = bus.client({
       extraHeaders: { Origin: origin },
@@ -135,10 +144,14 @@ describe('a handshake', () => {
     socket.disconnect();
   });
 
-  test.each(['EIO=3&transport=websocket', 'transport=websocket', 'EIO=4&transport=websocket&sid=nobody'])(
-    'with the query %s gets 400',
-    async (query) => expect(await upgradeStatus(query)).toBe(400),
-  );
+  test.each([
+    'EIO=3&transport=websocket',
+    'transport=websocket',
+    'EIO=4&transport=websocket&sid=nobody',
+    'EIO=4&EIO=4&transport=websocket',
+    'EIO=4&transport=websocket&transport=websocket&sid=',
+    'EIO=4&transport=websocket&sid=nobody&sid=__proto__',
+  ])('with the query %s gets 400', async (query) => expect(await upgradeStatus(query)).toBe(400));
 });
 
 describe('an HTTP request', () => {
@@ -147,12 +160,15 @@ describe('an HTTP request', () => {
     return { status: response.status, body: await response.json() };
   };
 
-  test.each(['EIO=4', 'EIO=4&transport=carrier-pigeon', 'EIO=4&transport=webtransport'])(
-    'with the query %s gets 400 and code 0',
-    async (query) => {
-      expect(await get(query)).toEqual({ status: 400, body: { code: 0, message: 'Transport unknown' } });
-    },
-  );
+  test.each([
+    'EIO=4',
+    'EIO=4&transport=carrier-pigeon',
+    'EIO=4&transport=webtransport',
+    'EIO=4&transport=polling&transport=polling',
+    'EIO=4&transport=__proto__',
+  ])('with the query %s gets 400 and code 0', async (query) => {
+    expect(await get(query)).toEqual({ status: 400, body: { code: 0, message: 'Transport unknown' } });
+  });
 
   test('with an unknown session gets 400 and code 1', async () => {
     expect(await get('EIO=4&transport=polling&sid=nobody')).toEqual({

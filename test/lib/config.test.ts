@@ -60,6 +60,9 @@ describe('the configuration', () => {
       IDENTITY: 'trusted',
       SECRET_PREFIX: 'team/bus',
       JWT_ID_CLAIM: 'https://example.com/id',
+      JWKS_URL: 'https://issuer.example/.well-known/jwks.json',
+      JWT_AUDIENCE: 'shop, clinic',
+      JWT_ISSUER: 'https://issuer.example/',
       FRONTEND_URL: 'https://app.example/groups',
       STORE_CORS: 'https://shop.example',
       CLIENT_ORIGIN: 'https://market.example',
@@ -84,6 +87,9 @@ describe('the configuration', () => {
       identity: 'trusted',
       secretPrefix: 'team/bus',
       jwtIdClaim: 'https://example.com/id',
+      jwksUrl: 'https://issuer.example/.well-known/jwks.json',
+      jwtAudience: ['shop', 'clinic'],
+      jwtIssuer: 'https://issuer.example/',
       frontendUrl: 'https://app.example/groups',
       storeCors: ['https://shop.example'],
       clientOrigin: ['https://market.example'],
@@ -125,6 +131,9 @@ describe('the configuration', () => {
       IDENTITY: 'anyone',
       SECRET_PREFIX: '/x',
       JWT_ID_CLAIM: 'a b',
+      JWKS_URL: 'http://issuer.example/jwks.json',
+      JWT_AUDIENCE: ',',
+      JWT_ISSUER: 'a b',
       FRONTEND_URL: 'ftp://x',
       STORE_CORS: 'shop',
       CLIENT_ORIGIN: 'https://market.example/',
@@ -266,5 +275,32 @@ describe('the configuration', () => {
     expect(applications({ STAGE: 'a b' })).toEqual([...BUILT_IN_APPLICATIONS]);
     expect(applications({ APPS: 'clinic-chat' })).toEqual(['clinic-chat']);
     expect(issuesOf(() => applications({ APPS: 'nope' }))).toMatchObject([{ name: 'APPS' }]);
+  });
+});
+
+describe('the address of a key set', () => {
+  const issues = (jwksUrl: string) =>
+    issuesOf(() => completeConfiguration({ apps: 'watch-groups', jwksUrl }));
+
+  it.each([
+    'https://issuer.example/jwks',
+    'http://localhost:4000/jwks',
+    'http://127.0.0.1/',
+    'http://[::1]:1/',
+  ])('is encrypted, or on the machine itself: %s', (jwksUrl) =>
+    expect(completeConfiguration({ apps: 'watch-groups', jwksUrl }).jwksUrl).toBe(jwksUrl),
+  );
+
+  it.each([
+    'http://issuer.example/jwks',
+    'http://localhost.evil.example/jwks',
+    'https://user:password@issuer.example/jwks',
+    'file:///etc/passwd',
+    'issuer.example',
+    '',
+  ])('is never one that somebody in between can change: %j', (jwksUrl) => {
+    expect(issues(jwksUrl)).toEqual([
+      { name: 'jwksUrl', message: `must be an https URL, not ${JSON.stringify(jwksUrl)}` },
+    ]);
   });
 });

@@ -208,6 +208,11 @@ describe('the secrets of a deployment', () => {
     expect(secretsOf(apps.split(','))).toEqual(secrets);
   });
 
+  it('have none for tokens where an issuer’s public keys verify them', () => {
+    expect(secretsOf(['watch-groups'], true)).toEqual([]);
+    expect(secretsOf(['order-sync', 'watch-groups'], true)).toEqual(['CLOUD_API_KEY']);
+  });
+
   it('that no application needs are read by no role', async () => {
     const text = JSON.stringify(await template(watchGroupsOnly()));
     expect(text).toContain(':secret:socketbus/JWT_SECRET-');

@@ -121,6 +121,26 @@ describe('SocketBus', () => {
     expect(types.filter(({ Type }) => /CloudWatch|QueryDefinition/.test(Type))).toEqual([]);
   });
 
+  it('verifies tokens with the keys of an issuer where it is told to, and then reads no secret', () => {
+    const stack = new Stack(app(), 'Mine');
+    busIn(stack, {
+      jwksUrl: 'https://issuer.example/jwks.json',
+      jwtAudience: ['shop', 'groups'],
+      jwtIssuer: 'https://issuer.example/',
+    });
+    const found = Template.fromStack(stack);
+    found.allResourcesProperties('AWS::Lambda::Function', {
+      Environment: {
+        Variables: Match.objectLike({
+          JWKS_URL: 'https://issuer.example/jwks.json',
+          JWT_AUDIENCE: 'shop,groups',
+          JWT_ISSUER: 'https://issuer.example/',
+        }),
+      },
+    });
+    expect(JSON.stringify(found.toJSON())).not.toContain('secretsmanager:GetSecretValue');
+  });
+
   it('refuses wrong props, all of them at once', () => {
     const act = () => busIn(new Stack(app(), 'Mine'), { stage: 'a b', pingIntervalMinutes: 20 });
     expect(act).toThrow(ConfigurationError);
@@ -131,6 +151,7 @@ describe('SocketBus', () => {
     [AwsSolutionsChecks, {}],
     [ServerlessChecks, {}],
     [AwsSolutionsChecks, { frontDoor: { apiKey: true } }],
+    [AwsSolutionsChecks, { jwksUrl: 'https://issuer.example/jwks.json' }],
     [ServerlessChecks, { frontDoor: { apiKey: true } }],
   ])(
     'has no finding of %o that is not acknowledged with a reason, with the settings %j',

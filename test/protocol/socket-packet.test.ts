@@ -139,6 +139,8 @@ describe('a packet a client sends', () => {
     ['an unknown type', '7["a"]'],
     ['broken JSON', '2["a"'],
     ['an event without an array', '2{"a":1}'],
+    ['an event without data', '2'],
+    ['an event without data in a namespace, with an id', '2/sync,7'],
     ['an event without a name', '2[]'],
     ['an event named by an object', '2[{}]'],
     ['a reserved event', '2["disconnect"]'],

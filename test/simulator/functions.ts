@@ -240,6 +240,7 @@ export class Functions {
       stamp: stamps(clock),
       random: chance,
       secrets: { get: async () => '' },
+      keySets: { get: async () => ({ keys: [] }) },
       log,
       registry,
       config,

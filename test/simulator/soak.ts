@@ -1,10 +1,11 @@
 /**
- * Many seeds at once, in two processes; or one again, with its trace.
- *   npm run soak -- --seeds 1000 --from 1 [--steps 200]
+ * Many seeds at once, in two processes, then many hostile inputs; or one seed again, with its trace.
+ *   npm run soak -- --seeds 1000 --from 1 [--steps 200] [--inputs 10000]
  *   npm run soak -- --seed 17 --trace
  */
 import { fork } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { PROPERTIES } from '../fuzz/properties.ts';
 import { failure } from './failure.ts';
 import { simulate } from './simulation.ts';
 
@@ -22,6 +23,8 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '1000' },
     from: { type: 'string', default: '1' },
     steps: { type: 'string', default: '200' },
+    /** Of each property of `test/fuzz`. */
+    inputs: { type: 'string', default: '10000' },
     seed: { type: 'string' },
     trace: { type: 'boolean', default: false },
     /** Every which seed is this process's own; set by the process that shares them out. */
@@ -29,7 +32,7 @@ const { values } = parseArgs({
   },
 });
 /** A number of the command line, or an end that says which one is none. */
-function whole(name: 'seeds' | 'seed' | 'from' | 'steps' | 'every', text: string): number {
+function whole(name: 'seeds' | 'seed' | 'from' | 'steps' | 'inputs' | 'every', text: string): number {
   const number = Number(text);
   if (Number.isInteger(number) && number > 0) return number;
   console.error(`--${name} must be a whole number from 1 on, not "${text}"`);
@@ -37,6 +40,7 @@ function whole(name: 'seeds' | 'seed' | 'from' | 'steps' | 'every', text: string
 }
 
 const steps = whole('steps', values.steps);
+const inputs = whole('inputs', values.inputs);
 
 if (values.seed !== undefined) await one(whole('seed', values.seed));
 else if (values.every !== undefined)
@@ -87,6 +91,20 @@ function share(from: number, count: number): void {
       const { heard, recovered, repeats } = all;
       const percent = ((100 * repeats) / Math.max(heard, 1)).toFixed(2);
       console.log(`${heard} events heard, ${percent} % of them again; ${recovered} sessions recovered`);
+      void fuzz();
     });
+  }
+}
+
+async function fuzz(): Promise<void> {
+  for (const [name, holds] of Object.entries(PROPERTIES)) {
+    const begun = Date.now();
+    try {
+      await holds(inputs);
+      console.log(`${inputs} inputs in ${((Date.now() - begun) / 1_000).toFixed(0)} s: ${name}`);
+    } catch (error) {
+      console.error(`NOT KEPT: ${name}\n`, error);
+      process.exitCode = 1;
+    }
   }
 }

@@ -4,6 +4,7 @@ import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket
 import { parseOffset } from '../../lambdas/contract/offsets.ts';
 import { type LocalStack, type StackOptions, startStack } from '../../local/stack.ts';
 import { assembly } from './assembly.ts';
+import { Secrecy } from './secrecy.ts';
 
 export const JWT_SECRET = 'a secret for tests only, long enough for HS256';
 
@@ -15,6 +16,7 @@ export interface TestStack {
   readonly logs: string[];
   /** A stock client, connecting; closed with the stack. */
   client(options?: Partial<ManagerOptions & SocketOptions>, namespace?: string): Socket;
+  /** Rejects where a function has logged or kept a secret of the deployment or what a client proved itself with. */
   close(): Promise<void>;
 }
 
@@ -29,6 +31,22 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
     ...options,
   });
   const clients: Socket[] = [];
+  let closing: Promise<void> | undefined;
+  const secrecy = new Secrecy();
+  const { settings = { JWT_SECRET, CLOUD_API_KEY } } = options;
+  for (const name of ['JWT_SECRET', 'CLOUD_API_KEY']) secrecy.add(settings[name]);
+  const close = async () => {
+    for (const socket of clients) {
+      secrecy.addClient(socket);
+      socket.disconnect();
+    }
+    const rows = await allRows(stack);
+    await stack.close();
+    // Clients that have none of their own brought what tests signed.
+    for (const signed of signedTokens) secrecy.add(signed);
+    const leaks = secrecy.leaks([...logs, ...rows]);
+    if (leaks.length > 0) throw new Error(`a secret was logged or kept:\n${leaks.join('\n')}`);
+  };
   return {
     stack,
     logs,
@@ -43,9 +61,9 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
       clients.push(socket);
       return socket;
     },
-    close: async () => {
-      for (const socket of clients) socket.disconnect();
-      await stack.close();
+    close: () => {
+      closing ??= close();
+      return closing;
     },
   };
 }
@@ -56,16 +74,36 @@ function otherDatabase(): Record<string, string> {
   return DYNAMODB_ENDPOINT === undefined ? {} : { DYNAMODB_ENDPOINT };
 }
 
+/** Every row of every table, as text. */
+async function allRows({ deployment, dynamodb }: LocalStack): Promise<string[]> {
+  const rows: string[] = [];
+  for (const { name: TableName } of deployment.tables) {
+    let ExclusiveStartKey: unknown;
+    do {
+      const from = ExclusiveStartKey === undefined ? {} : { ExclusiveStartKey };
+      const reply = await dynamodb?.handle('Scan', { TableName, ...from });
+      const page = reply?.body as { Items?: unknown[]; LastEvaluatedKey?: unknown } | undefined;
+      rows.push(...(page?.Items ?? []).map((item) => JSON.stringify(item)));
+      ExclusiveStartKey = page?.LastEvaluatedKey;
+    } while (ExclusiveStartKey !== undefined);
+  }
+  return rows;
+}
+
+const signedTokens: string[] = [];
+
 /** A token of the test deployment. */
-export function token(
+export async function token(
   claims: Record<string, unknown>,
   options: { secret?: string; expires?: string } = {},
 ): Promise<string> {
-  return new SignJWT(claims)
+  const signed = await new SignJWT(claims)
     .setProtectedHeader({ alg: 'HS256' })
     .setIssuedAt()
     .setExpirationTime(options.expires ?? '1h')
     .sign(new TextEncoder().encode(options.secret ?? JWT_SECRET));
+  signedTokens.push(signed);
+  return signed;
 }
 
 const PATIENCE_MS = 8_000;

@@ -18,6 +18,7 @@ import type {
   ForwardedEvent,
   FrameWire,
   Handshake,
+  KeySets,
   Log,
   Metrics,
   OpenWork,
@@ -170,6 +171,7 @@ export interface WorldOptions {
   readonly applications: readonly Application[];
   readonly secrets?: Readonly<Record<string, string>>;
   readonly settings?: Readonly<Record<string, string>>;
+  readonly keySets?: KeySets;
   readonly origins?: readonly string[];
   readonly clock?: FakeClock;
   /** Recipients that a broadcast posts to itself. @default 500 */
@@ -251,6 +253,11 @@ export async function world(options: WorldOptions): Promise<World> {
         const value = options.secrets?.[name];
         if (value === undefined) throw new Error(`no secret ${name}`);
         return value;
+      },
+    },
+    keySets: options.keySets ?? {
+      get: async (url) => {
+        throw new Error(`no key set at ${url}`);
       },
     },
     log: options.log ?? log,

@@ -1,0 +1,147 @@
+/** Sessions that must end: of a token that is over, of a user that a backend throws out, of an identity that changed. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { watchGroups } from '../../lambdas/apps/watch-groups.ts';
+import { pollingId } from '../../lambdas/bus/names.ts';
+import { Client } from '../apps/client.ts';
+import { JWT_SECRET, seconds, token } from '../apps/tokens.ts';
+import { type World, world } from '../support/world.ts';
+
+const MINUTE = 60_000;
+
+let at: World;
+let ana: string;
+let bob: string;
+beforeEach(async () => {
+  at = await world({ applications: [watchGroups], secrets: { JWT_SECRET } });
+  [ana, bob] = await Promise.all([token({ sub: '1' }), token({ sub: '2' })]);
+});
+
+const connect = (n: number, text: string, more: Record<string, unknown> = {}) =>
+  Client.connect(at, n, { auth: { token: text, ...more } });
+/** What the stock client shows when it comes back. */
+const pidOf = (client: Client) => {
+  const reply = at.wire.framesTo(client.connectionId).findLast((frame) => frame.startsWith('40{')) ?? '';
+  return (JSON.parse(reply.slice(2)) as { pid: string }).pid;
+};
+const isOpen = async (id: string) => (await at.store.connection(id))?.open === true;
+const heardBy = async (room: string) => {
+  const answer = await at.publisher.handle({ op: 'emit', rooms: [room], event: 'any' });
+  return (answer as { audience: number }).audience;
+};
+
+/** A client that polls, in its namespace. */
+async function polling(text: string) {
+  const request = async (method: string, sid?: string, body?: string) => {
+    const query = { EIO: '4', transport: 'polling', ...(sid === undefined ? {} : { sid }) };
+    return at.polling.handle({ method, query, headers: {}, address: '192.0.2.1', at: at.clock.now(), body });
+  };
+  const { sid } = JSON.parse((await request('GET')).body.slice(1)) as { sid: string };
+  await request('POST', sid, `40${JSON.stringify({ token: text })}`);
+  return { id: pollingId(sid), poll: () => request('GET', sid) };
+}
+
+describe('a backend that throws a user out', () => {
+  test.each([false, true])(
+    'ends every socket of theirs, wherever it is, and nobody else’s: close %s',
+    async (close) => {
+      const [tab, phone] = [await connect(1, ana), await connect(2, ana)];
+      const polls = await polling(ana);
+      const other = await connect(3, bob);
+      expect(await heardBy('member:1')).toBe(3);
+      const answer = await at.publisher.handle({ op: 'disconnectSockets', rooms: ['member:1'], close });
+      expect(answer).toMatchObject({ ok: true, result: { sockets: 3 } });
+      expect([tab.dismissed, phone.dismissed, other.dismissed]).toEqual([true, true, false]);
+      expect([tab.cut, phone.cut, other.cut]).toEqual([close, close, false]);
+      expect((await at.store.connection(polls.id))?.namespaces).toEqual({});
+      expect([await heardBy('member:1'), await heardBy('member:2')]).toEqual([0, 1]);
+    },
+  );
+
+  test('ends the sessions they could have come back to, also those that were away', async () => {
+    const there = await connect(1, ana);
+    const away = await connect(2, ana);
+    const other = await connect(3, bob);
+    const pids = [there, away, other].map(pidOf);
+    await at.lifecycle.disconnected(away.connectionId);
+    await at.lifecycle.disconnected(other.connectionId);
+    at.clock.advance(1_000);
+    await at.publisher.handle({ op: 'disconnectSockets', rooms: ['member:1'] });
+    at.clock.advance(1_000);
+    const back = [
+      await connect(11, ana, { pid: pids[0] }),
+      await connect(12, ana, { pid: pids[1] }),
+      await connect(13, bob, { pid: pids[2] }),
+    ];
+    expect(back.map(pidOf).map((pid, index) => pid === pids[index])).toEqual([false, false, true]);
+  });
+
+  test('leaves them no way back where their token is not valid any more', async () => {
+    const there = await connect(1, ana);
+    const pid = pidOf(there);
+    await at.publisher.handle({ op: 'disconnectSockets', rooms: ['member:1'], close: true });
+    const revoked = await token(
+      { sub: '1' },
+      { secret: 'the secret was changed, so that no old token is good' },
+    );
+    const back = await connect(2, revoked, { pid });
+    expect(back.dismissed).toBe(true);
+    expect(await heardBy('member:1')).toBe(0);
+  });
+});
+
+describe('a session', () => {
+  test('is not had by whoever shows its pid and proves to be somebody else, or nobody', async () => {
+    const mine = await connect(1, ana);
+    const pid = pidOf(mine);
+    await at.lifecycle.disconnected(mine.connectionId);
+    const other = await connect(2, bob, { pid });
+    expect(pidOf(other)).not.toBe(pid);
+    const nobody = await Client.connect(at, 3, { auth: { pid } });
+    expect(nobody.dismissed).toBe(true);
+    expect([await heardBy('member:1'), await heardBy('member:2')]).toEqual([0, 1]);
+    // Their trying took nothing away.
+    expect(pidOf(await connect(4, ana, { pid }))).toBe(pid);
+  });
+
+  test('ends with the first sweep after its token, on a connection that polls as well', async () => {
+    const short = await token({ sub: '1', exp: seconds(90) });
+    const socket = await connect(1, short);
+    const polls = await polling(short);
+    const lasting = await connect(3, ana);
+    at.clock.advance(40_000);
+    await polls.poll();
+    at.clock.advance(20_000);
+    await at.sweeper.sweep();
+    expect([await isOpen(socket.connectionId), await isOpen(polls.id)]).toEqual([true, true]);
+    at.clock.advance(MINUTE);
+    await at.sweeper.sweep();
+    expect([await isOpen(socket.connectionId), await isOpen(polls.id)]).toEqual([false, false]);
+    expect(await isOpen(lasting.connectionId)).toBe(true);
+    expect(await heardBy('member:1')).toBe(1);
+  });
+
+  test('is had back with a newer token, and ends with that one', async () => {
+    const socket = await connect(1, await token({ sub: '1', exp: seconds(90) }));
+    const pid = pidOf(socket);
+    at.clock.advance(30_000);
+    await at.lifecycle.disconnected(socket.connectionId);
+    const back = await connect(2, await token({ sub: '1', exp: seconds(200) }), { pid });
+    expect(pidOf(back)).toBe(pid);
+    at.clock.advance(120_000);
+    await at.sweeper.sweep();
+    expect(await isOpen(back.connectionId)).toBe(true);
+    at.clock.advance(2 * MINUTE);
+    await at.sweeper.sweep();
+    expect(await isOpen(back.connectionId)).toBe(false);
+  });
+
+  test('is not had back with a token that has ended', async () => {
+    const short = await token({ sub: '1', exp: seconds(90) });
+    const socket = await connect(1, short);
+    await at.lifecycle.disconnected(socket.connectionId);
+    at.clock.advance(2 * MINUTE);
+    const back = await connect(2, short, { pid: pidOf(socket) });
+    expect(back.dismissed).toBe(true);
+    expect(await heardBy('member:1')).toBe(0);
+  });
+});
