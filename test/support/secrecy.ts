@@ -9,6 +9,7 @@ const ANY_TOKEN = /eyJ[\w-]{10,}\.eyJ[\w-]{10,}/;
 /** Remembers the secrets that one test stack has met. */
 export class Secrecy {
   readonly #secrets = new Set<string>();
+  readonly #sessions = new Set<string>();
 
   /** A secret, also one in the parts of a token: its claims, and its signature. */
   add(secret: unknown): void {
@@ -26,14 +27,20 @@ export class Secrecy {
       if (value.startsWith('Bearer ')) this.add(value.slice(7));
     // The stock client keeps it to itself.
     const { _pid: pid } = socket as unknown as { readonly _pid?: string };
-    if (pid !== undefined) this.add(pid.slice(pid.length / 2));
+    if (pid !== undefined) this.#sessions.add(pid.slice(pid.length / 2));
   }
 
-  /** The lines that hold one of them. */
-  leaks(lines: Iterable<string>): string[] {
-    const secrets = [...this.#secrets];
-    return [...lines].filter(
-      (line) => ANY_TOKEN.test(line) || secrets.some((secret) => line.includes(secret)),
-    );
+  /** The log lines that hold one of them. */
+  logged(lines: Iterable<string>): string[] {
+    return leaks(lines, [...this.#secrets, ...this.#sessions]);
   }
+
+  /** The rows that do. What a client that polls has not fetched yet lies in one, its CONNECT reply too. */
+  kept(rows: Iterable<string>): string[] {
+    return leaks(rows, [...this.#secrets]);
+  }
+}
+
+function leaks(lines: Iterable<string>, secrets: readonly string[]): string[] {
+  return [...lines].filter((line) => ANY_TOKEN.test(line) || secrets.some((secret) => line.includes(secret)));
 }
