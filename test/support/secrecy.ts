@@ -23,7 +23,8 @@ export class Secrecy {
     const { auth } = socket;
     if (typeof auth === 'object') for (const name of ['token', 'apiKey']) this.add(auth[name]);
     const { extraHeaders = {} } = socket.io.opts;
-    for (const value of Object.values(extraHeaders))
+    // Typed as text, and what the transport takes is more.
+    for (const value of Object.values(extraHeaders).flat().map(String))
       if (value.startsWith('Bearer ')) this.add(value.slice(7));
     // The stock client keeps it to itself.
     const { _pid: pid } = socket as unknown as { readonly _pid?: string };
