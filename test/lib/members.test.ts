@@ -134,12 +134,12 @@ describe('metric', () => {
       namespace: 'socketbus',
       metricName: 'FanOutTime',
       statistic: 'p99',
-      dimensions: [{ name: 'service', value: 'Shop-Chat' }],
+      dimensions: [{ name: 'service', value: 'Shop/Chat' }],
     });
     Template.fromStack(stack).allResourcesProperties('AWS::Lambda::Function', {
       Environment: {
         Variables: Match.objectLike({
-          POWERTOOLS_SERVICE_NAME: 'Shop-Chat',
+          POWERTOOLS_SERVICE_NAME: 'Shop/Chat',
           POWERTOOLS_METRICS_NAMESPACE: 'socketbus',
         }),
       },
