@@ -117,8 +117,12 @@ describe('the permission of a service to invoke', () => {
     });
   });
 
+  test('is none of ours where it is for another account', async () => {
+    const { permissions } = await deploymentOf({ Extra: permission({ Principal: '999999999999' }) });
+    expect(permissions).toEqual((await deploymentOf({})).permissions);
+  });
+
   test.each<[string, object, string]>([
-    ['another account', { Principal: '999999999999' }, 'invalid_property'],
     ['another action', { Action: 'lambda:InvokeFunctionUrl' }, 'invalid_property'],
     ['a condition of its own', { PrincipalOrgID: 'o-1' }, 'unsupported_property'],
   ])('is refused for %s', async (_what, properties, code) => {
