@@ -9,6 +9,7 @@ import { resolve } from 'node:path';
 import * as z from 'zod/mini';
 import { BUILT_IN_APPLICATIONS } from '../lambdas/contract/applications.ts';
 import { TRANSPORTS } from '../lambdas/contract/environment.ts';
+import { DEFAULT_LIMITS, LIMIT_RANGES, type Limits } from '../lambdas/contract/limits.ts';
 import { ConfigurationError, type ConfigurationIssue } from './errors.ts';
 
 /** Retentions that CloudWatch Logs offers, in days (API reference, PutRetentionPolicy). */
@@ -30,6 +31,10 @@ function integer(min: number, max: number) {
     z.transform((value: unknown) => (typeof value === 'string' ? Number(value) : value)),
     z.int({ error }).check(z.gte(min, { error }), z.lte(max, { error })),
   );
+}
+
+function limit(name: keyof Limits) {
+  return z._default(integer(...LIMIT_RANGES[name]), DEFAULT_LIMITS[name]);
 }
 
 function pattern(shape: RegExp, meaning: string) {
@@ -118,6 +123,15 @@ function configurationSchema(directory: string) {
     requestsPerSecond: z._default(integer(100, 1_000_000), 10_000),
     /** How many recipients a broadcast posts to in the invocation that asked for it. */
     inlinePosts: z._default(integer(1, 5_000), 500),
+    /** What one client may do. */
+    eventsPerSecond: limit('eventsPerSecond'),
+    eventBurst: limit('eventBurst'),
+    roomsPerSocket: limit('roomsPerSocket'),
+    joinsPerSecond: limit('joinsPerSecond'),
+    connectionsPerUser: limit('connectionsPerUser'),
+    connectionsPerAddress: limit('connectionsPerAddress'),
+    payloadBytes: limit('payloadBytes'),
+    postsPerEvent: limit('postsPerEvent'),
     /** Origins allowed beside those that the applications declare; `*` for any. */
     origins: z._default(origins, []),
     /** `trusted` believes an id in a payload, `token` wants it proven by a verified token. */
@@ -185,6 +199,14 @@ export const ENVIRONMENT_NAMES: { readonly [S in SettingName]: string } = {
   pollHoldSeconds: 'POLL_HOLD_SECONDS',
   requestsPerSecond: 'REQUESTS_PER_SECOND',
   inlinePosts: 'INLINE_POSTS',
+  eventsPerSecond: 'EVENTS_PER_SECOND',
+  eventBurst: 'EVENT_BURST',
+  roomsPerSocket: 'ROOMS_PER_SOCKET',
+  joinsPerSecond: 'JOINS_PER_SECOND',
+  connectionsPerUser: 'CONNECTIONS_PER_USER',
+  connectionsPerAddress: 'CONNECTIONS_PER_ADDRESS',
+  payloadBytes: 'PAYLOAD_BYTES',
+  postsPerEvent: 'POSTS_PER_EVENT',
   origins: 'ORIGINS',
   identity: 'IDENTITY',
   secretPrefix: 'SECRET_PREFIX',

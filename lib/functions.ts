@@ -19,8 +19,13 @@ import {
   type FunctionName,
 } from '../lambdas/contract/environment.ts';
 import type { Gateway } from './gateway.ts';
-import { GRANTS, type SecretName } from './grants.ts';
+import { COUNTING, GRANTS, type SecretName } from './grants.ts';
 import type { Store } from './store.ts';
+
+/** Functions that may be throttled without a client being dropped for it (design D3). */
+export type ConcurrencyCaps = {
+  readonly [F in 'connect' | 'open' | 'publish' | 'http' | 'poll' | 'deliver']?: number;
+};
 
 export interface FunctionsProps {
   /** One directory with `{name}.mjs` for every function. */
@@ -35,6 +40,8 @@ export interface FunctionsProps {
   readonly secretPrefix?: string;
   /** Those that the applications need. @default - all there are */
   readonly secrets?: readonly SecretName[];
+  /** Most concurrent executions of each, reserved. @default - none */
+  readonly concurrency?: ConcurrencyCaps;
   /** @default 30 */
   readonly logRetention?: RetentionDays;
   /** Whether X-Ray traces the functions. @default false */
@@ -107,6 +114,11 @@ export class Functions extends Construct {
     }
   }
 
+  /** Counting the connections from an address is a query; who counts nothing needs none. */
+  letConnectCount(store: Store): void {
+    grantTable(this.roles.connect, store.bus, COUNTING);
+  }
+
   #logGroup(name: FunctionName, retention: RetentionDays): LogGroup {
     return new LogGroup(this, `${pascal(name)}Logs`, { retention, removalPolicy: RemovalPolicy.DESTROY });
   }
@@ -123,6 +135,7 @@ export class Functions extends Construct {
 
   #function(name: FunctionName, props: FunctionsProps): LambdaFunction {
     const { seconds, megabytes } = SIZES[name];
+    const cap = isCapped(name) ? props.concurrency?.[name] : undefined;
     return new LambdaFunction(this, pascal(name), {
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
@@ -135,6 +148,7 @@ export class Functions extends Construct {
       environment: present(props.environment),
       description: `socketbus ${name}`,
       ...(props.tracing && { tracing: Tracing.ACTIVE }),
+      ...(cap === undefined ? {} : { reservedConcurrentExecutions: cap }),
       ...(name === 'open' ? ASYNCHRONOUS : {}),
     });
   }
@@ -168,6 +182,10 @@ export class Functions extends Construct {
 }
 
 const ASYNCHRONOUS: FunctionOptions = { retryAttempts: 2, maxEventAge: OPEN_EVENT_AGE };
+
+function isCapped(name: FunctionName): name is keyof ConcurrencyCaps {
+  return name !== 'message' && name !== 'disconnect' && name !== 'sweep';
+}
 
 function grantTable(role: Role, table: Table, actions: readonly string[]): void {
   if (actions.length === 0) return;

@@ -1,5 +1,6 @@
 import { Stack } from 'aws-cdk-lib';
 import {
+  type CfnStage,
   IpAddressType,
   type ThrottleSettings,
   WebSocketApi,
@@ -16,11 +17,16 @@ import { Construct } from 'constructs';
  */
 const ACCOUNT_QUOTA: ThrottleSettings = { rateLimit: 10_000, burstLimit: 5_000 };
 
+/** The account's quota of new connections, of all APIs (API Gateway quotas page). */
+const CONNECTION_QUOTA: ThrottleSettings = { rateLimit: 500, burstLimit: 500 };
+
 export interface GatewayProps {
   /** Name of the stage, the last part of the URL. @default 'prod' */
   readonly stageName?: string;
   /** Limit of each route. @default - the account's quota, 10,000 per second and 5,000 at once */
   readonly throttle?: ThrottleSettings;
+  /** Limit of `$connect`. @default - 500 per second and 500 at once */
+  readonly connectThrottle?: ThrottleSettings;
   /** Whether an upgrade needs an API key. @default false */
   readonly apiKeyRequired?: boolean;
   /** Whether the API answers over IPv6 as well. @default true */
@@ -43,11 +49,13 @@ export class Gateway extends Construct {
   /** `wss://…/{stage}`: what clients dial. */
   readonly url: string;
   readonly #apiKeyRequired: boolean;
+  readonly #connectThrottle: ThrottleSettings;
 
   constructor(scope: Construct, id: string, props: GatewayProps = {}) {
     super(scope, id);
     const stageName = props.stageName ?? 'prod';
     this.stageName = stageName;
+    this.#connectThrottle = props.connectThrottle ?? CONNECTION_QUOTA;
     this.#apiKeyRequired = props.apiKeyRequired ?? false;
     this.api = new WebSocketApi(this, 'Api', {
       apiName: `${Stack.of(this).stackName}-websocket`,
@@ -71,18 +79,32 @@ export class Gateway extends Construct {
   /** All routes are one-way: what a function returns is not sent, so that each reply has one path and one format. */
   addRoutes(handlers: GatewayHandlers): void {
     // Not `addRoute`, which cannot ask for a key.
-    new WebSocketRoute(this.api, '$connect-Route', {
+    const connect = new WebSocketRoute(this.api, '$connect-Route', {
       webSocketApi: this.api,
       routeKey: '$connect',
       apiKeyRequired: this.#apiKeyRequired,
       integration: new WebSocketLambdaIntegration('Connect', handlers.connect),
     });
+    this.#limit(connect);
     this.api.addRoute('$default', {
       integration: new WebSocketLambdaIntegration('Message', handlers.message),
     });
     this.api.addRoute('$disconnect', {
       integration: new WebSocketLambdaIntegration('Disconnect', handlers.disconnect),
     });
+  }
+
+  /** A stage whose settings name a route that is not there yet cannot be made. */
+  #limit(route: WebSocketRoute): void {
+    const { rateLimit, burstLimit } = this.#connectThrottle;
+    const stage = this.stage.node.defaultChild as CfnStage;
+    stage.routeSettings = {
+      $connect: {
+        ...(rateLimit === undefined ? {} : { ThrottlingRateLimit: rateLimit }),
+        ...(burstLimit === undefined ? {} : { ThrottlingBurstLimit: burstLimit }),
+      },
+    };
+    this.stage.node.addDependency(route);
   }
 
   /** ARN of one method of `@connections`, for every connection of this stage and no other API. */

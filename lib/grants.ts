@@ -60,6 +60,9 @@ const APPS: readonly TableAction[] = ['GetItem', 'Query', 'PutItem', 'DeleteItem
 
 const SECRETS: readonly SecretName[] = ['JWT_SECRET', 'CLOUD_API_KEY'];
 
+/** On the bus table, for `connect` where it counts the connections from an address (`SocketBus`). */
+export const COUNTING: readonly TableAction[] = ['Query'];
+
 export const GRANTS: { readonly [F in FunctionName]: FunctionGrants } = {
   /**
    * Writes the connection, or notes a WebSocket that wants to take over; verifies a header's token, starts `open`. A

@@ -16,7 +16,7 @@ import { codeOf } from './code.ts';
 import { type Configuration, completeConfiguration } from './config.ts';
 import { Events } from './events.ts';
 import { FrontDoor, type FrontDoorOptions } from './front-door.ts';
-import { Functions } from './functions.ts';
+import { type ConcurrencyCaps, Functions } from './functions.ts';
 import { Gateway } from './gateway.ts';
 import { secretsOf } from './grants.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -66,6 +66,26 @@ export interface SocketBusProps {
    * divided among invocations of `deliver`. @default 500
    */
   readonly inlinePosts?: number;
+  /** Packets that a connection may send in a second, 1 to 10,000. Counted by each instance for itself. @default 50 */
+  readonly eventsPerSecond?: number;
+  /** Packets that it may send at once after a quiet time, 1 to 10,000. @default 100 */
+  readonly eventBurst?: number;
+  /** Rooms that a socket may be in, 1 to 90. @default 90 */
+  readonly roomsPerSocket?: number;
+  /** Rooms that the events of a connection may join in a second; at once as many as a socket may be in. @default 10 */
+  readonly joinsPerSecond?: number;
+  /** Connections of one identity to one namespace, up to 1,000; 0 counts nothing. @default 20 */
+  readonly connectionsPerUser?: number;
+  /**
+   * Connections from one address, up to 10,000; 0 counts nothing. Counted where the address is the client's: without a
+   * front door, and for WebSockets with one that has an `apiKey`.
+   * @default 100
+   */
+  readonly connectionsPerAddress?: number;
+  /** Bytes of a frame from a client, 1,024 to 32,768, which API Gateway takes at most. @default 32768 */
+  readonly payloadBytes?: number;
+  /** Posts that one event of a client may cause in all emits of its handler, up to 10,000,000. @default 1000 */
+  readonly postsPerEvent?: number;
   /** Browser origins allowed beside those the applications declare and the HTTP API's own; `*` for any. @default [] */
   readonly origins?: readonly string[];
   /** `token` wants a claimed id proven by a verified token, `trusted` believes it. @default 'token' */
@@ -116,6 +136,20 @@ export interface SocketBusProps {
   readonly ipv6?: boolean;
   /** Whether X-Ray traces the functions; a trace for each frame costs more than handling it. @default false */
   readonly tracing?: boolean;
+  /**
+   * Limit of `$connect`, which is what an attacker's connections have to come through.
+   * @default - 500 per second and 500 at once, the account's own quota of new connections
+   */
+  readonly connectThrottle?: ThrottleSettings;
+  /** Limit of each route of the HTTP API, that of long polling included. @default - 1,000 per second and 500 at once */
+  readonly httpThrottle?: ThrottleSettings;
+  /**
+   * Most concurrent executions of a function, which are reserved for it: what it may cost at most. An account needs as many,
+   * and 100 that are not reserved. `message` and `disconnect` cannot be held: a client whose message is throttled is sent
+   * what it cannot decode, and drops the connection.
+   * @default - none; an account with a low limit can deploy
+   */
+  readonly concurrency?: ConcurrencyCaps;
 }
 
 /** Where an `Emitter` looks for the function to invoke. */
@@ -148,6 +182,9 @@ export class SocketBus extends Construct implements Deployment {
       bundles,
       apps,
       throttle,
+      connectThrottle,
+      httpThrottle,
+      concurrency,
       frontDoor,
       monitoring,
       ipv6 = true,
@@ -168,8 +205,13 @@ export class SocketBus extends Construct implements Deployment {
       apiKeyRequired: door.apiKey ?? false,
       ipv6,
       ...(throttle && { throttle }),
+      ...(connectThrottle && { connectThrottle }),
     });
-    this.http = new Http(this, 'Http', { logRetention, ipv6 });
+    this.http = new Http(this, 'Http', {
+      logRetention,
+      ipv6,
+      ...(httpThrottle && { throttle: httpThrottle }),
+    });
     if (this.configuration.frontDoor) {
       const { gateway, http } = this;
       this.frontDoor = new FrontDoor(this, 'FrontDoor', { ...door, gateway, http, wsPath, ipv6 });
@@ -185,6 +227,7 @@ export class SocketBus extends Construct implements Deployment {
       secrets: secretsOf(this.configuration.apps, this.configuration.jwksUrl !== undefined),
       logRetention,
       tracing,
+      ...(concurrency && { concurrency }),
     });
     this.gateway.addRoutes(this.functions.byName);
     this.http.addRoutes(this.functions.byName, wsPath);
@@ -195,6 +238,7 @@ export class SocketBus extends Construct implements Deployment {
       const name = 'TRUST_FORWARDED' satisfies keyof EnvironmentVariables;
       this.functions.byName.connect.addEnvironment(name, 'true');
     }
+    this.#countAddresses();
     if (monitoring !== false) this.monitoring = this.#monitored(monitoring ?? {});
     acknowledgeFindings(this);
   }
@@ -269,6 +313,17 @@ export class SocketBus extends Construct implements Deployment {
     });
   }
 
+  /** Where the address of a client is proven. Behind the door it is CloudFront's, which many share. */
+  #countAddresses(): void {
+    const { connectionsPerAddress } = this.configuration;
+    const { connect, poll } = this.functions.byName;
+    if (connectionsPerAddress === 0 || (this.frontDoor && !this.frontDoor.key)) return;
+    const name = 'CONNECTIONS_PER_ADDRESS' satisfies keyof EnvironmentVariables;
+    connect.addEnvironment(name, String(connectionsPerAddress));
+    if (!this.frontDoor) poll.addEnvironment(name, String(connectionsPerAddress));
+    this.functions.letConnectCount(this.store);
+  }
+
   #environment(): EnvironmentVariables {
     const settings = this.configuration;
     return {
@@ -285,6 +340,14 @@ export class SocketBus extends Construct implements Deployment {
       TRACK_PONGS: String(settings.trackPongs),
       TRANSPORTS: settings.transports.join(','),
       POLL_HOLD_SECONDS: String(settings.pollHoldSeconds),
+      EVENTS_PER_SECOND: String(settings.eventsPerSecond),
+      EVENT_BURST: String(settings.eventBurst),
+      ROOMS_PER_SOCKET: String(settings.roomsPerSocket),
+      JOINS_PER_SECOND: String(settings.joinsPerSecond),
+      CONNECTIONS_PER_USER: String(settings.connectionsPerUser),
+      CONNECTIONS_PER_ADDRESS: '0',
+      PAYLOAD_BYTES: String(settings.payloadBytes),
+      POSTS_PER_EVENT: String(settings.postsPerEvent),
       REQUESTS_PER_SECOND: String(settings.requestsPerSecond),
       INLINE_POSTS: String(settings.inlinePosts),
       SECRET_PREFIX: settings.secretPrefix,

@@ -66,6 +66,15 @@ export class DynamoEventLog implements EventLog {
     });
   }
 
+  async withdraw(
+    groups: readonly LoggedGroup[],
+    { position, id }: Pick<LogEntry, 'position' | 'id'>,
+  ): Promise<void> {
+    // The places first: one without a message is skipped by who reads it, a message without a place by nobody.
+    for (const group of groups) await this.#calls.delete(logKey(group, position, id));
+    if (groups.length > 1) await this.#calls.delete(messageKey(id));
+  }
+
   async read(
     group: LoggedGroup,
     {

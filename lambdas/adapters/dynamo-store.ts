@@ -4,6 +4,7 @@ import { UnavailableError } from '../bus/errors.ts';
 import type {
   Clock,
   Connection,
+  CountedGroup,
   Due,
   Group,
   IdRange,
@@ -73,6 +74,8 @@ const MOST_NOTES = 10_000;
 export interface DynamoStoreOptions extends TableCallsOptions {
   /** Whether a room's memberships are spread over shards. */
   readonly isHot: (namespace: string, room: string) => boolean;
+  /** Rooms that a socket may be in, at most 90. @default 90 */
+  readonly roomsPerSocket?: number;
 }
 
 export class DynamoStore implements Store {
@@ -82,6 +85,7 @@ export class DynamoStore implements Store {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #isHot: DynamoStoreOptions['isHot'];
+  readonly #roomsPerSocket: number;
   /** Namespace and room → when this instance noted it. */
   readonly #noted = new Map<string, number>();
 
@@ -91,6 +95,7 @@ export class DynamoStore implements Store {
     this.#clock = options.clock;
     this.#random = options.random;
     this.#isHot = options.isHot;
+    this.#roomsPerSocket = options.roomsPerSocket ?? MAX_ROOMS_PER_SOCKET;
     this.presence = new DynamoPresence({
       calls: this.#calls,
       table: this.#table,
@@ -103,8 +108,43 @@ export class DynamoStore implements Store {
     await this.#transact([
       this.#put(connectionRow(connection)),
       ...(isPollingId(connection.id) ? [this.#put(openPollRow(connection))] : []),
+      ...addressKeys(connection).map((key) =>
+        this.#put(membershipRow(key, connection.id, connection.connectedAt)),
+      ),
       ...due.map((row) => this.#put(dueRow(row))),
     ]);
+  }
+
+  async countsTo(group: CountedGroup, most: number, without?: string): Promise<boolean> {
+    const { rows } = await this.#calls.query({
+      KeyConditionExpression: 'p = :p',
+      ExpressionAttributeValues: { ':p': groupKey(group, 0) },
+      Limit: most + 1,
+    });
+    return rows.filter((row) => readMember(row).id !== without).length >= most;
+  }
+
+  async uncount(connection: Pick<Connection, 'id' | 'countedAt'>): Promise<void> {
+    for (const key of addressKeys(connection)) await this.#deleteIfNames(key, connection.id);
+  }
+
+  async strike(connectionId: string, at: number, withinMs: number): Promise<number> {
+    const counted = await this.#calls.update({
+      Key: connectionKey(connectionId),
+      UpdateExpression: 'SET strikes = strikes + :one',
+      ConditionExpression: 'attribute_exists(strikes) AND struckAt > :since',
+      ExpressionAttributeValues: { ':one': 1, ':since': at - withinMs },
+      ReturnValues: 'ALL_NEW',
+    });
+    if (counted !== undefined) return counted.strikes as number;
+    const first = await this.#calls.update({
+      Key: connectionKey(connectionId),
+      UpdateExpression: 'SET strikes = :one, struckAt = :at',
+      ConditionExpression: 'attribute_exists(p)',
+      ExpressionAttributeValues: { ':one': 1, ':at': at },
+      ReturnValues: 'ALL_NEW',
+    });
+    return first === undefined ? 0 : 1;
   }
 
   async connection(id: string): Promise<Connection | undefined> {
@@ -200,7 +240,8 @@ export class DynamoStore implements Store {
       ReturnValues: 'ALL_NEW',
     });
     if (row === undefined) return;
-    const keys = this.#membershipKeys(socket, Object.keys(readSocket(row).rooms));
+    const record = readSocket(row);
+    const keys = this.#membershipKeys(record, Object.keys(record.rooms));
     await pMap(keys, (key) => this.#rename(key, socket.connectionId, address), { concurrency: CONCURRENCY });
   }
 
@@ -217,8 +258,6 @@ export class DynamoStore implements Store {
     socket: SocketRecord,
     due: readonly Due[],
   ): Promise<'connected' | 'closed' | 'occupied'> {
-    const group: Group = { kind: 'namespace', namespace: socket.namespace };
-    const member = memberKey(group, idBytes(socket.id), this.shards(group));
     const refused = await this.#calls.transactOr([
       this.#takeNamespace(
         socket.connectionId,
@@ -227,7 +266,9 @@ export class DynamoStore implements Store {
         socket.id,
       ),
       this.#put(socketRow(socket)),
-      this.#put(membershipRow(member, addressOf(socket), socket.connectedAt)),
+      ...this.#membershipKeys(socket, []).map((key) =>
+        this.#put(membershipRow(key, addressOf(socket), socket.connectedAt)),
+      ),
       ...due.map((row) => this.#put(dueRow(row))),
     ]);
     return refused === undefined ? 'connected' : namespaceRefusal(refused);
@@ -408,7 +449,7 @@ export class DynamoStore implements Store {
     presences: readonly PresenceChange[] = [],
   ): Promise<'joined' | 'closed' | 'full' | 'changed'> {
     const whos = countedAs(presences);
-    if (rooms.length > MAX_ROOMS_PER_SOCKET) return 'full';
+    if (rooms.length > this.#roomsPerSocket) return 'full';
     const memberships = rooms.map((room) =>
       this.#put(membershipRow(this.#roomMemberKey(socket, room), addressOf(socket), socket.connectedAt)),
     );
@@ -435,7 +476,7 @@ export class DynamoStore implements Store {
           ExpressionAttributeValues: {
             ':open': 'open',
             ':connection': connectionBytes(socket.connectionId),
-            ':most': MAX_ROOMS_PER_SOCKET - rooms.length,
+            ':most': this.#roomsPerSocket - rooms.length,
             ':at': at,
             ':one': 1,
             ...whos.values,
@@ -515,19 +556,23 @@ export class DynamoStore implements Store {
     });
   }
 
-  async removeMemberships(socket: SocketRef, rooms: readonly string[]): Promise<void> {
+  async removeMemberships(
+    socket: SocketRef & Pick<SocketRecord, 'countedAs'>,
+    rooms: readonly string[],
+  ): Promise<void> {
     const keys = this.#membershipKeys(socket, rooms);
     await pMap(keys, (key) => this.#deleteIfNames(key, socket.connectionId, socket.address), {
       concurrency: CONCURRENCY,
     });
   }
 
-  /** Of the rooms and of the whole namespace. */
-  #membershipKeys(socket: SocketKey, rooms: readonly string[]): RowKey[] {
+  /** Of the rooms, of the whole namespace and of its user's. */
+  #membershipKeys(socket: SocketKey & Pick<SocketRecord, 'countedAs'>, rooms: readonly string[]): RowKey[] {
     const whole: Group = { kind: 'namespace', namespace: socket.namespace };
     return [
       ...rooms.map((room) => this.#roomMemberKey(socket, room)),
       memberKey(whole, idBytes(socket.id), this.shards(whole)),
+      ...userKeys(socket),
     ];
   }
 
@@ -676,6 +721,19 @@ function takeOverUpdate(hasAddress: boolean): string {
     ...(hasAddress ? ['address = :address'] : []),
   ];
   return `SET ${sets.join(', ')} REMOVE closedAt${hasAddress ? '' : ', address'}`;
+}
+
+/** They are few, so one partition holds those that are counted together. */
+const COUNTED_SHARDS = 1;
+
+function userKeys({ namespace, id, countedAs }: SocketKey & Pick<SocketRecord, 'countedAs'>): RowKey[] {
+  if (countedAs === undefined) return [];
+  return [memberKey({ kind: 'user', namespace, user: countedAs }, idBytes(id), COUNTED_SHARDS)];
+}
+
+function addressKeys({ id, countedAt }: Pick<Connection, 'id' | 'countedAt'>): RowKey[] {
+  if (countedAt === undefined) return [];
+  return [memberKey({ kind: 'address', address: countedAt }, slotMemberId(id), COUNTED_SHARDS)];
 }
 
 /** What a membership names. */

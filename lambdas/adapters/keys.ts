@@ -3,7 +3,16 @@
  * clients or applications enter it only as a hash, so that no name can reach another row (design D5).
  */
 import { createHash } from 'node:crypto';
-import type { AckKey, Due, Group, LoggedGroup, Millis, PresenceKey, SocketKey } from '../bus/ports.ts';
+import type {
+  AckKey,
+  CountedGroup,
+  Due,
+  Group,
+  LoggedGroup,
+  Millis,
+  PresenceKey,
+  SocketKey,
+} from '../bus/ports.ts';
 import { ID_BYTES, isPollingId } from '../contract/ids.ts';
 
 export interface RowKey {
@@ -56,15 +65,15 @@ export function socketKey({ namespace, id }: SocketKey): RowKey {
 }
 
 /** A member's row: the socket id's bytes, or in a slot a hash of the connection id, both random to DynamoDB. */
-export function memberKey(group: Group, id: Uint8Array, shards: number): RowKey {
+export function memberKey(group: Group | CountedGroup, id: Uint8Array, shards: number): RowKey {
   return { p: groupKey(group, shardOf(id, shards)), s: id };
 }
 
-export function groupKey(group: Group, shard: number): Uint8Array {
+export function groupKey(group: Group | CountedGroup, shard: number): Uint8Array {
   return Buffer.concat([Uint8Array.of(KIND.membership), groupHash(group), Uint8Array.of(shard)]);
 }
 
-/** Slot rows are ordered by this. */
+/** Rows of slots and of addresses are ordered by this. */
 export function slotMemberId(connectionId: string): Uint8Array {
   return createHash('sha256').update('slot member:').update(connectionId).digest().subarray(0, ID_BYTES);
 }
@@ -214,7 +223,7 @@ function shardOf(id: Uint8Array, shards: number): number {
   return (id.at(-1) ?? 0) % shards;
 }
 
-function groupHash(group: Group): Buffer {
+function groupHash(group: Group | CountedGroup): Buffer {
   switch (group.kind) {
     case 'room':
       return hash16('room', group.namespace, group.room);
@@ -222,5 +231,9 @@ function groupHash(group: Group): Buffer {
       return hash16('whole namespace', group.namespace);
     case 'slot':
       return hash16('slot', String(group.slot));
+    case 'address':
+      return hash16('address', group.address);
+    case 'user':
+      return hash16('user', group.namespace, group.user);
   }
 }

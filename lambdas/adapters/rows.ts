@@ -77,6 +77,7 @@ export function connectionRow(connection: Connection): Row {
     credentials: JSON.stringify(connection.credentials),
     namespaces: connection.namespaces,
     left: connection.left,
+    ...(connection.countedAt === undefined ? {} : { countedAt: connection.countedAt }),
   };
 }
 
@@ -90,6 +91,7 @@ export function readConnection(row: Row): Connection {
     credentials: JSON.parse(row.credentials as string) as Record<string, Json>,
     namespaces: row.namespaces as Record<string, string>,
     left: row.left as Record<string, number>,
+    ...(typeof row.countedAt === 'string' ? { countedAt: row.countedAt } : {}),
   };
 }
 
@@ -113,6 +115,7 @@ export function socketRow(socket: SocketRecord): Row {
     ...(socket.session === undefined ? {} : sessionColumns(socket.session)),
     ...(socket.recovered === undefined ? {} : { recovered: true }),
     ...(socket.expiresAt === undefined ? {} : { expiresAt: socket.expiresAt }),
+    ...(socket.countedAs === undefined ? {} : { countedAs: socket.countedAs }),
   };
 }
 
@@ -150,6 +153,7 @@ export function readSocket(row: Row): SocketRecord {
     ...(session === undefined ? {} : { session }),
     ...(row.recovered === true ? { recovered: true } : {}),
     ...(typeof row.expiresAt === 'number' ? { expiresAt: row.expiresAt } : {}),
+    ...(typeof row.countedAs === 'string' ? { countedAs: row.countedAs } : {}),
     ...rememberedWhos(row),
   };
 }

@@ -9,7 +9,7 @@ import { audience, type Target } from './audience.ts';
 import type { Bus } from './context.ts';
 import { type DeliveryReport, deliver } from './delivery.ts';
 import { AckTimeoutError, invalidPayload } from './errors.ts';
-import { countPosts } from './fan-out.ts';
+import { type Allow, countPosts } from './fan-out.ts';
 import { askFrames } from './packets.ts';
 import type { AckKey, Log, Millis, Random } from './ports.ts';
 import type { Found } from './union-reader.ts';
@@ -83,9 +83,10 @@ export class Question {
   /**
    * Asks everybody in a target.
    * @param sender the connection whose request is being handled
+   * @param allow told how many posts it takes, before the first; what it throws keeps it from all of them
    * @throws BusError `invalid_payload` where those are more than 1,000; nothing was posted
    */
-  async askAll(target: Target, sender?: string): Promise<Asked> {
+  async askAll(target: Target, sender?: string, allow?: Allow): Promise<Asked> {
     const found = await audience(this.#bus, target, MAX_ASKED);
     if (found.length > MAX_ASKED) {
       throw invalidPayload(
@@ -93,14 +94,15 @@ export class Question {
         'rooms',
       );
     }
-    const asked = await this.ask(found, sender);
+    const asked = await this.ask(found, sender, allow);
     countPosts(this.#bus.metrics, { ...asked.report, gone: asked.report.gone.length });
     this.#bus.metrics.count('Published', 1);
     return asked;
   }
 
   /** Posts to these; who is not reached is not waited for. */
-  async ask<R extends Asking>(recipients: readonly R[], sender?: string): Promise<Asked<R>> {
+  async ask<R extends Asking>(recipients: readonly R[], sender?: string, allow?: Allow): Promise<Asked<R>> {
+    allow?.(recipients.length * this.#frames.length);
     const gone: R[] = [];
     const waiting = new Set<string>();
     // Before the first post: an answer is kept only where it is awaited.

@@ -1,3 +1,4 @@
+import type { Limits } from '../contract/limits.ts';
 import type { AppContext, Application, Settings } from './application.ts';
 import { Grants } from './grants.ts';
 import { newId } from './names.ts';
@@ -62,14 +63,13 @@ export interface BusConfig {
   readonly transports: readonly Transport[];
   /** How long a request of a client that polls waits for frames; ms. */
   readonly pollHoldMs: number;
+  /** What one client may do. */
+  readonly limits: Limits;
   readonly identityMode: 'trusted' | 'token';
   /** Allowed origins beside the applications' own; `*` among them allows any. */
   readonly origins: readonly string[];
   readonly settings: Settings;
 }
-
-/** Advertised in the open packet; API Gateway accepts frames of 32 KB from a client (WebSocket quotas page). */
-export const MAX_FRAME_BYTES = 32_768;
 
 export function appContext(bus: Bus, application: Application): AppContext {
   const neighbours = (bus.registry.namespace(application.namespace) ?? [])

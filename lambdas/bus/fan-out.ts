@@ -22,6 +22,9 @@ const INLINE_SECONDS = 3;
 /** Invocations that are asked for at the same time. */
 const CONCURRENCY = 16;
 
+/** @throws BusError where so many posts are too many */
+export type Allow = (posts: number) => void;
+
 export interface BroadcastReport {
   readonly id: string;
   /** Recipients; an estimate where `ranges` is not 0. */
@@ -38,9 +41,15 @@ export interface BroadcastReport {
 
 /**
  * Resolves when everybody has been tried, or is in a part that the platform has accepted.
+ * @param allow told how many posts it takes, before the first; what it throws keeps it from all of them
  * @throws whatever kept a part from being handed over; others may have got the packet
  */
-export async function broadcast(bus: Bus, target: Target, message: Message): Promise<BroadcastReport> {
+export async function broadcast(
+  bus: Bus,
+  target: Target,
+  message: Message,
+  allow?: Allow,
+): Promise<BroadcastReport> {
   const { id, frames, volatile, deadline, publishedAt } = message;
   const sources = sourcesOf(bus, target);
   const [first, own] = await Promise.all([
@@ -48,6 +57,7 @@ export async function broadcast(bus: Bus, target: Target, message: Message): Pro
     ownSockets(bus, target.namespace, sources).then((members) => withoutExcepted(bus, members, sources)),
   ]);
   const here = new Map([...first.members, ...own].map((member) => [member.id, member]));
+  allow?.((here.size + first.remaining) * frames.length);
   const works = rangeWorks(bus, target, message, first, own);
   // Both are seen to their end: what was handed over is under way, whatever becomes of the rest.
   const [report, handedOver] = await Promise.allSettled([

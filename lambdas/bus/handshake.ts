@@ -12,6 +12,8 @@ export const ENGINE_ERRORS = {
   badRequest: { status: 400, code: 3, message: 'Bad request' },
   forbidden: { status: 403, code: 4, message: 'Forbidden' },
   unsupportedVersion: { status: 400, code: 5, message: 'Unsupported protocol version' },
+  /** Not Engine.IO's, which has no bound; the code of what is forbidden is what its clients know. */
+  tooMany: { status: 429, code: 4, message: 'Too many connections' },
 } as const;
 
 export type EngineError = (typeof ENGINE_ERRORS)[keyof typeof ENGINE_ERRORS];

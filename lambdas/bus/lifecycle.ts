@@ -24,6 +24,7 @@ import {
   RECYCLE_TO_MS,
   slotOf,
 } from './heartbeat.ts';
+import { countedAddress, rateLimited } from './limits.ts';
 import { newId } from './names.ts';
 import { connectErrorFrame, connectFrame, disconnectFrame, eventFrames, greetingFrame } from './packets.ts';
 import type {
@@ -40,6 +41,7 @@ import type {
 import { Presences } from './presence.ts';
 import { newSession, Recovery, type Shown, shownSession } from './recovery.ts';
 import { reportFailure, runApplication, type SocketEnder, SocketSession } from './socket-session.ts';
+import { userOf } from './who.ts';
 
 /** How long a post to a connection that is just opening is tried: `$connect` returns within milliseconds of it. */
 const OPENING_POST_MS = 3_000;
@@ -87,11 +89,34 @@ export class Lifecycle implements SocketEnder {
     await store.joinSlot(id, slotOf(id, config.pingIntervalMinutes), connectedAt, clock.now());
   }
 
+  /**
+   * Whether there are as many connections from an address as there may be. Asked before anything is written, so a
+   * refusal costs one or two read units; those that come at the same moment may be more by as many.
+   */
+  async isFull(address: string): Promise<boolean> {
+    const most = this.#bus.config.limits.connectionsPerAddress;
+    if (most === 0) return false;
+    const isFull = await this.#bus.store.countsTo(
+      { kind: 'address', address: countedAddress(address) },
+      most,
+    );
+    if (isFull) this.#bus.log.info('too many connections from an address', { address, most });
+    return isFull;
+  }
+
   async #create(connection: NewConnection): Promise<void> {
-    const { metrics, random, store } = this.#bus;
+    const { config, metrics, random, store } = this.#bus;
     const { id, connectedAt } = connection;
     const recycleAt = connectedAt + RECYCLE_FROM_MS + random.float() * (RECYCLE_TO_MS - RECYCLE_FROM_MS);
-    const record: Connection = { ...connection, open: true, namespaces: {}, left: {} };
+    const record: Connection = {
+      ...connection,
+      open: true,
+      namespaces: {},
+      left: {},
+      ...(config.limits.connectionsPerAddress === 0
+        ? {}
+        : { countedAt: countedAddress(connection.handshake.address) }),
+    };
     await store.createConnection(record, [
       { kind: 'namespace', at: connectedAt + CONNECT_TIMEOUT_MS, connectionId: id },
       { kind: 'recycle', at: recycleAt, connectionId: id },
@@ -169,12 +194,29 @@ export class Lifecycle implements SocketEnder {
     };
     if (verdict.kind === 'expelled') return this.#expel(socket, verdict);
     const { expiresAt } = verdict;
-    if (registry.recovery(namespace) === undefined) return this.#begin(socket, expiresAt);
     const shown = shownSession(auth);
+    const user = this.#bus.config.limits.connectionsPerUser === 0 ? undefined : userOf(socket.identities);
+    if (user !== undefined && (await this.#hasTooMany(namespace, user, shown))) {
+      const { code, message } = rateLimited('too many connections of one user');
+      await this.#reply(connection.id, connectErrorFrame(namespace, message, { code }));
+      if (Object.keys(connection.namespaces).length === 0) await this.close(connection.id);
+      return 'done';
+    }
+    const counted: SocketRecord = user === undefined ? socket : { ...socket, countedAs: user };
+    if (registry.recovery(namespace) === undefined) return this.#begin(counted, expiresAt);
     const outcome = shown === undefined ? 'fresh' : await this.#recover(shown, socket, expiresAt);
     if (outcome !== 'fresh') return outcome;
     const { session, pid } = newSession(random, socket.id, clock.now());
-    return this.#begin({ ...socket, session }, expiresAt, pid);
+    return this.#begin({ ...counted, session }, expiresAt, pid);
+  }
+
+  /** The socket that the client had before does not count: it may not be known yet that it has left it. */
+  async #hasTooMany(namespace: string, user: string, shown: Shown | undefined): Promise<boolean> {
+    const { config, log, store } = this.#bus;
+    const most = config.limits.connectionsPerUser;
+    const isFull = await store.countsTo({ kind: 'user', namespace, user }, most, shown?.socketId);
+    if (isFull) log.info('too many connections of a user', { namespace, most });
+    return isFull;
   }
 
   /** A new socket. */
@@ -331,6 +373,7 @@ export class Lifecycle implements SocketEnder {
         await this.#endSocket({ namespace, id, connectionId: owner, connectedAt }, at, ended);
       }
     }
+    if (connection !== undefined) await store.uncount(connection);
     for (const id of ids) await store.leaveSlot(id, slotOf(id, config.pingIntervalMinutes));
   }
 

@@ -9,12 +9,13 @@ import {
 } from '../protocol/socket-packet.ts';
 import { keepAnswer } from './acks.ts';
 import type { Acknowledgement, Application, ClientEvent } from './application.ts';
-import { appContext, type Bus, MAX_FRAME_BYTES } from './context.ts';
+import { appContext, type Bus } from './context.ts';
 import { deliver } from './delivery.ts';
 import { asBusError, BusError } from './errors.ts';
 import { slotOf } from './heartbeat.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { ackFrames } from './packets.ts';
+import { ConnectionLimits, MOST_STRIKES, rateLimited, STRIKES_WITHIN_MS } from './limits.ts';
+import { ackFrames, connectErrorFrame, eventFrames } from './packets.ts';
 import { parsePayload } from './payloads.ts';
 import type { Connection, Json, SocketKey, SocketRecord } from './ports.ts';
 import { reportFailure, runApplication, SocketSession } from './socket-session.ts';
@@ -29,16 +30,19 @@ export class Messages {
   readonly #bus: Bus;
   readonly #lifecycle: Lifecycle;
   readonly #upgrades: Upgrades;
+  readonly #limits: ConnectionLimits;
 
   constructor(bus: Bus, lifecycle: Lifecycle, upgrades: Upgrades) {
     this.#bus = bus;
     this.#lifecycle = lifecycle;
     this.#upgrades = upgrades;
+    this.#limits = new ConnectionLimits(bus.config.limits, bus.clock);
   }
 
   /** Handles one frame of a connection; whoever calls it (design D13). Resolves always. */
   async handle(connectionId: string, frame: string): Promise<void> {
     try {
+      this.#checkSize(Buffer.byteLength(frame));
       await this.#dispatch(connectionId, frame);
     } catch (error) {
       if (error instanceof ProtocolError) await this.#violation(connectionId, error);
@@ -66,18 +70,20 @@ export class Messages {
           if (whole !== undefined) await this.#message(connectionId, whole);
         } else await this.#dispatch(connectionId, frame);
       }
-      if (parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0) > MAX_FRAME_BYTES) {
-        throw new ProtocolError(
-          'parse error',
-          `a packet and its attachments have more than ${MAX_FRAME_BYTES} bytes`,
-        );
-      }
+      this.#checkSize(parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0));
       return parts;
     } catch (error) {
       if (error instanceof ProtocolError) await this.#violation(connectionId, error);
       else this.#bus.log.error('a frame could not be handled', { connectionId, error });
       return [];
     }
+  }
+
+  /** A frame, or a packet with its attachments. */
+  #checkSize(bytes: number): void {
+    const { payloadBytes } = this.#bus.config.limits;
+    if (bytes > payloadBytes)
+      throw new ProtocolError('parse error', `a packet has ${bytes} bytes, more than ${payloadBytes}`);
   }
 
   async #dispatch(connectionId: string, frame: string): Promise<void> {
@@ -110,6 +116,9 @@ export class Messages {
   }
 
   async #message(connectionId: string, packet: SocketPacket): Promise<void> {
+    // Of what it sent before it was closed, the rest is dropped without a look.
+    if (this.#limits.isCut(connectionId)) return;
+    if (!this.#limits.admits(connectionId)) return this.#refuse(connectionId, packet);
     try {
       await this.#route(connectionId, packet);
     } catch (error) {
@@ -117,6 +126,47 @@ export class Messages {
       this.#bus.log.error('a packet could not be handled', { connectionId, type: packet.type, error });
       await this.#answerFailure(connectionId, packet);
     }
+  }
+
+  /**
+   * One packet too many, refused before anything is read: who wants an answer gets one, who does not is told with the
+   * strike. What cannot be refused ends the connection: it would believe that it has left, or has answered.
+   */
+  async #refuse(connectionId: string, { type, namespace, id, data }: SocketPacket): Promise<void> {
+    const error = rateLimited('too many events');
+    const isStrike = this.#limits.strikes(connectionId);
+    try {
+      if (type === PacketType.EVENT || type === PacketType.BINARY_EVENT) {
+        if (id !== undefined)
+          await deliver(this.#bus, connectionId, ackFrames(namespace, id, [refusal(error)]));
+        else if (isStrike) await deliver(this.#bus, connectionId, this.#errorFrames(namespace, data, error));
+      } else if (type === PacketType.CONNECT) {
+        const told = connectErrorFrame(namespace, error.message, { code: error.code });
+        await deliver(this.#bus, connectionId, [told]);
+      } else return await this.#cut(connectionId, 'it is over its limit');
+      if (isStrike) await this.#strike(connectionId);
+    } catch (failure) {
+      this.#bus.log.error('a packet could not be refused', { connectionId, error: failure });
+    }
+  }
+
+  /** As an application without `onError` is told of (the contract's general rules). */
+  #errorFrames(namespace: string, data: unknown, { message, code }: BusError): string[] {
+    const timestamp = new Date(this.#bus.clock.now()).toISOString();
+    return eventFrames(namespace, 'error', [{ message, code, event: eventName(data), timestamp }]);
+  }
+
+  async #strike(connectionId: string): Promise<void> {
+    const { clock, store } = this.#bus;
+    const strikes = await store.strike(connectionId, clock.now(), STRIKES_WITHIN_MS);
+    this.#bus.log.info('a connection is over its limit', { connectionId, strikes });
+    if (strikes >= MOST_STRIKES) await this.#cut(connectionId, 'it was over its limit too often');
+  }
+
+  async #cut(connectionId: string, because: string): Promise<void> {
+    this.#limits.cut(connectionId);
+    this.#bus.log.warn('closing a connection', { connectionId, because });
+    await this.#lifecycle.close(connectionId);
   }
 
   /** What failed before an application could answer for it: nobody is left waiting (design D3). */
@@ -178,13 +228,15 @@ export class Messages {
     const record = await this.#openSocket(connection, ref);
     if (record === undefined) return;
     this.#bus.metrics.count('Events', 1);
-    const session = new SocketSession(this.#bus, record, this.#lifecycle);
+    const allowance = this.#limits.allowance(connection.id);
+    const session = new SocketSession(this.#bus, record, this.#lifecycle, allowance);
     const [event, payload] = eventArguments(packet);
     await this.#run(session, event, payload, async (answer) => {
       if (packet.id === undefined || session.ended) return;
       await session.answer(this.#acknowledgement(packet.namespace, packet.id, event, answer));
     });
     await session.finish();
+    if (allowance.joinsRefused && this.#limits.strikes(connection.id)) await this.#strike(connection.id);
   }
 
   /** An answer that is no JSON, or too large to be posted, is the application's failure. */
@@ -280,6 +332,10 @@ const INTERNAL = refusal(asBusError(undefined));
 function refusal(error: BusError): Acknowledgement {
   const { code, message, field } = error;
   return { ok: false, error: field === undefined ? { code, message } : { code, message, field } };
+}
+
+function eventName(data: unknown): string {
+  return String(Array.isArray(data) ? data[0] : '');
 }
 
 /** The parser has checked that an event's data is an array that begins with its name. */

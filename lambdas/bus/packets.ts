@@ -2,7 +2,7 @@
 import { MAX_PACKET_BYTES } from '../contract/publish.ts';
 import { openFrame } from '../protocol/engine-packet.ts';
 import { PacketType, socketFrames } from '../protocol/socket-packet.ts';
-import { type BusConfig, MAX_FRAME_BYTES, type Transport } from './context.ts';
+import type { BusConfig, Transport } from './context.ts';
 import { invalidPayload } from './errors.ts';
 import { MINUTE_MS } from './heartbeat.ts';
 
@@ -17,7 +17,7 @@ const MAX_WHOLE_BYTES = 384 * 1_024;
 
 /** Engine.IO's greeting, with the deployment's ping cycle. */
 export function greetingFrame(
-  config: Pick<BusConfig, 'pingIntervalMinutes' | 'pingTimeoutMinutes'>,
+  config: Pick<BusConfig, 'pingIntervalMinutes' | 'pingTimeoutMinutes' | 'limits'>,
   sid: string,
   upgrades: readonly Transport[],
 ): string {
@@ -26,7 +26,7 @@ export function greetingFrame(
     upgrades,
     pingInterval: config.pingIntervalMinutes * MINUTE_MS,
     pingTimeout: config.pingTimeoutMinutes * MINUTE_MS,
-    maxPayload: MAX_FRAME_BYTES,
+    maxPayload: config.limits.payloadBytes,
   });
 }
 

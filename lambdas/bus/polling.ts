@@ -1,7 +1,7 @@
 /** Engine.IO's long polling: one request to receive, one to send, each answered whole (design D14). */
 import { decodePayload, encodePayload } from '../protocol/payload.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import { type Bus, MAX_FRAME_BYTES } from './context.ts';
+import type { Bus } from './context.ts';
 import {
   ENGINE_ERRORS,
   type EngineError,
@@ -99,6 +99,7 @@ export class Polling {
 
   async #open(request: PollRequest): Promise<PollAnswer> {
     const { config, random } = this.#bus;
+    if (await this.#lifecycle.isFull(request.address)) return refused(ENGINE_ERRORS.tooMany);
     const sid = newId(random);
     const credentials = await headerCredentials(this.#bus, request);
     await this.#lifecycle.acceptPolling({
@@ -161,7 +162,7 @@ export class Polling {
 
   async #send(id: string, request: PollRequest): Promise<PollAnswer> {
     const { clock, outbox, random } = this.#bus;
-    const fault = bodyFault(request);
+    const fault = bodyFault(request, this.#bus.config.limits.payloadBytes);
     if (fault !== undefined) return fault;
     const lease = newId(random);
     const begun = await outbox.beginSend(id, { lease, until: clock.now() + SEND_MS + LEASE_MARGIN_MS });
@@ -200,11 +201,11 @@ function probedHold(age: number): number {
   return Math.min(LAST_PROBED_HOLD_MS, Math.max(FIRST_PROBED_HOLD_MS, age * PROBED_HOLD_SHARE));
 }
 
-function bodyFault({ headers, body }: PollRequest): PollAnswer | undefined {
+function bodyFault({ headers, body }: PollRequest, most: number): PollAnswer | undefined {
   // Binary values travel as base64 text; a binary body was Engine.IO 3.
   if (headers['content-type']?.startsWith('application/octet-stream'))
     return refused(ENGINE_ERRORS.badRequest);
-  if (Buffer.byteLength(body ?? '') > MAX_FRAME_BYTES) return text(413, '', 'text/plain; charset=UTF-8');
+  if (Buffer.byteLength(body ?? '') > most) return text(413, '', 'text/plain; charset=UTF-8');
   return undefined;
 }
 

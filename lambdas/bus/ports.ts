@@ -30,6 +30,8 @@ export interface Connection {
   readonly handshake: Handshake;
   /** What each application made of the handshake's headers, by application name. */
   readonly credentials: Readonly<Record<string, Json>>;
+  /** The address that it is counted at, where that is bounded. */
+  readonly countedAt?: string;
   /** Namespace → socket id. */
   readonly namespaces: Readonly<Record<string, string>>;
   /** Namespaces this connection has left and when: a frame that was under way then is dropped, not a violation. */
@@ -64,6 +66,8 @@ export interface SocketRecord {
   readonly recovered?: true;
   /** When what its client has proven since it connected ends; the proof that it connected with is asked for each time. */
   readonly expiresAt?: Millis;
+  /** The user that it is counted as, where the connections of one are bounded. */
+  readonly countedAs?: string;
 }
 
 /** What a socket is recovered by (design D9). */
@@ -98,6 +102,11 @@ export type Group =
   | { readonly kind: 'room'; readonly namespace: string; readonly room: string }
   | { readonly kind: 'namespace'; readonly namespace: string }
   | { readonly kind: 'slot'; readonly slot: number };
+
+/** Connections that are counted together: those from one address, or one user's to one namespace. Nothing is posted to them. */
+export type CountedGroup =
+  | { readonly kind: 'address'; readonly address: string }
+  | { readonly kind: 'user'; readonly namespace: string; readonly user: string };
 
 /** Base64url of the 15 bytes that order the members of a group. */
 export type MemberId = string;
@@ -232,6 +241,15 @@ export interface SweepCursor {
 /** Durable state. Reads are strongly consistent; each write is one atomic step unless it says otherwise. */
 export interface Store {
   createConnection(connection: Connection, due: readonly Due[]): Promise<void>;
+  /**
+   * Whether so many are in the group, without the socket of an id, should it be there: one read unit for about 60 of
+   * them. Those that are under way at the same moment do not see each other.
+   */
+  countsTo(group: CountedGroup, most: number, without?: MemberId): Promise<boolean>;
+  /** Takes the connection out of those that are counted at an address; repeating it is harmless. */
+  uncount(connection: Pick<Connection, 'id' | 'countedAt'>): Promise<void>;
+  /** Writes a strike in the connection's row; returns how many it has within the time. 0: there is no row. */
+  strike(connectionId: string, at: Millis, withinMs: number): Promise<number>;
   /** By its id or its address; a WebSocket that has not taken over yet is nobody's address. */
   connection(id: string): Promise<Connection | undefined>;
   /** Joins the connection to its heartbeat slot if it is open; false where it is not. */
@@ -303,8 +321,14 @@ export interface Store {
     changed: Readonly<Record<string, Json>>,
     removed: readonly string[],
   ): Promise<void>;
-  /** Deletes memberships that still name this connection. Not atomic; repeating it is harmless. */
-  removeMemberships(socket: SocketRef, rooms: readonly string[]): Promise<void>;
+  /**
+   * Deletes memberships that still name this connection, that of its user's among them. Not atomic; repeating it is
+   * harmless.
+   */
+  removeMemberships(
+    socket: SocketRef & Pick<SocketRecord, 'countedAs'>,
+    rooms: readonly string[],
+  ): Promise<void>;
 
   /** Shards of a group: known without a read, so that a publisher needs none (design D5). */
   shards(group: Group): number;
@@ -362,6 +386,8 @@ export interface EventLog {
     entry: Pick<LogEntry, 'position' | 'id'>,
     at: Millis,
   ): Promise<void>;
+  /** Takes back what must not be posted. Not atomic over several groups; repeating it is harmless. */
+  withdraw(groups: readonly LoggedGroup[], entry: Pick<LogEntry, 'position' | 'id'>): Promise<void>;
   /**
    * Entries from a position on, in their order, at most `limit`; `descending`: the last ones, latest first. `after`: only
    * those that come after this place, which need not be an entry's.

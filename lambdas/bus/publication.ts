@@ -2,7 +2,7 @@
 import type { Target } from './audience.ts';
 import type { Bus } from './context.ts';
 import { type DeliveryOutcome, deliver } from './delivery.ts';
-import { type BroadcastReport, broadcast } from './fan-out.ts';
+import { type Allow, type BroadcastReport, broadcast } from './fan-out.ts';
 import { type Message, noteUncut, type Publication, placed } from './message.ts';
 import type { SocketKey } from './ports.ts';
 
@@ -11,13 +11,35 @@ export interface Published extends BroadcastReport {
 }
 
 /**
- * Publishes to the sockets of a target.
+ * Publishes to the sockets of a target. What is not allowed is taken out of the log again: who recovers in the moment
+ * between may have heard it.
  * @throws BusError `invalid_payload` where the packet is too large, or there are more than 90 rooms
  * @throws whatever kept it from the log, or a part from being handed over
  */
-export async function publish(bus: Bus, target: Target, publication: Publication): Promise<Published> {
+export async function publish(
+  bus: Bus,
+  target: Target,
+  publication: Publication,
+  allow?: Allow,
+): Promise<Published> {
   const message = await placed(bus, target, publication);
-  return { ...(await broadcast(bus, target, message)), message };
+  let isRefused = false;
+  const asked: Allow = (posts) => {
+    try {
+      allow?.(posts);
+    } catch (error) {
+      isRefused = true;
+      bus.log.warn('an emit was refused', { event: publication.event, posts, error });
+      throw error;
+    }
+  };
+  try {
+    return { ...(await broadcast(bus, target, message, asked)), message };
+  } catch (error) {
+    const { offset, logs } = message;
+    if (isRefused && offset !== undefined) await bus.eventLog.withdraw(logs, offset);
+    throw error;
+  }
 }
 
 /** Publishes to one socket. Its row is read after the log was written: it may have moved to another connection. */

@@ -20,9 +20,11 @@ import { appContext, type Bus } from './context.ts';
 import { countSockets, roomPresence } from './counting.ts';
 import { deliver } from './delivery.ts';
 import { BusError, invalidPayload } from './errors.ts';
+import type { Allow } from './fan-out.ts';
 import { MAX_CONNECTION_MS } from './heartbeat.ts';
 import { roomHistory } from './history.ts';
 import { postLastEvents } from './last-on-join.ts';
+import type { Allowance } from './limits.ts';
 import { markDone } from './message.ts';
 import { checkRoomName, looksLikeSocketId } from './names.ts';
 import { eventFrames } from './packets.ts';
@@ -69,14 +71,17 @@ export interface RoomPresences {
 export class SocketSession {
   readonly bus: Bus;
   readonly gone: Found[] = [];
+  /** Of the client whose event is handled; what the server does of its own accord has no bound. */
+  readonly allowance: Allowance | undefined;
   readonly #later: Promise<void>[] = [];
   readonly #ender: SocketEnder;
   #record: SocketRecord;
   #tail: Promise<unknown> = Promise.resolve();
   #ended: boolean;
 
-  constructor(bus: Bus, record: SocketRecord, ender: SocketEnder) {
+  constructor(bus: Bus, record: SocketRecord, ender: SocketEnder, allowance?: Allowance) {
     this.bus = bus;
+    this.allowance = allowance;
     this.#record = record;
     this.#ender = ender;
     // What a disconnect hook works with is over already.
@@ -137,7 +142,9 @@ export class SocketSession {
       this.bus.log.debug('an answer did not reach its socket', { socketId: this.#record.id, outcome });
   }
 
+  /** @throws BusError `rate_limited` */
   async emitSelf(event: string, frames: readonly string[], volatile = false): Promise<void> {
+    this.allowance?.takePosts(frames.length);
     const { outcome, message } = await publishToSocket(this.bus, this.#record, { event, frames, volatile });
     if (outcome === 'posted') this.later(markDone(this.bus, message));
     if (outcome !== 'posted')
@@ -272,11 +279,15 @@ export class ApplicationSocket implements AnySocket {
     return this.#askSelf(event, args, { volatile: false });
   }
 
-  /** @throws BusError `forbidden` for a room of another application, or one that the room kind refuses. */
+  /**
+   * @throws BusError `forbidden` for a room of another application, or one that the room kind refuses; `rate_limited`
+   *   where the client joins too many, or too often.
+   */
   join(room: string | readonly string[]): Promise<void> {
     return this.#session.enqueue(async () => {
       const rooms = list(room);
       for (const name of rooms) await this.#checkJoin(name);
+      this.#session.allowance?.takeJoins(rooms.filter((name) => !this.rooms.has(name)).length);
       await this.#session.join(rooms, this);
     });
   }
@@ -342,7 +353,9 @@ export class ApplicationSocket implements AnySocket {
     checkServerEvent(this.#application, event, args);
     const { bus, record, sender } = this.#session;
     const question = new Question(bus, record.namespace, event, args, flags);
-    const asked = this.#session.enqueue(() => question.ask(this.#session.ended ? [] : [record], sender));
+    const asked = this.#session.enqueue(() =>
+      question.ask(this.#session.ended ? [] : [record], sender, allowedTo(this.#session)),
+    );
     return unlessIgnored(asked.then((out) => question.answers(out)).then(onlyAnswer));
   }
 
@@ -441,7 +454,7 @@ export class NamespaceBroadcast implements AnyNamespace {
     return this.#effects.enqueue(async () => {
       const target = { namespace: this.name, rooms: this.#state.rooms, except: this.#state.except };
       const publication = { event, frames, volatile: this.#state.volatile };
-      const { message, ...report } = await publish(bus, target, publication);
+      const { message, ...report } = await publish(bus, target, publication, allowedTo(this.#effects));
       if (isDone(report)) later(markDone(bus, message));
       gone.push(...report.gone);
       const { id: messageId, ...counts } = report;
@@ -456,7 +469,11 @@ export class NamespaceBroadcast implements AnyNamespace {
     const { rooms, except } = this.#state;
     const question = new Question(bus, this.name, event, args, this.#state);
     const asked = this.#effects.enqueue(async () => {
-      const out = await question.askAll({ namespace: this.name, rooms, except }, sender);
+      const out = await question.askAll(
+        { namespace: this.name, rooms, except },
+        sender,
+        allowedTo(this.#effects),
+      );
       gone.push(...out.report.gone);
       return out;
     });
@@ -519,6 +536,7 @@ export interface Effects {
   readonly gone: Found[];
   /** The connection whose frame is handled. */
   readonly sender?: string;
+  readonly allowance?: Allowance | undefined;
   enqueue<T>(effect: () => Promise<T>): Promise<T>;
   /** Work that nobody need wait for before the invocation ends. It must not fail. */
   later(work: Promise<void>): void;
@@ -622,6 +640,10 @@ export async function reportFailure(
     const frames = eventFrames(application.namespace, 'error', [body]);
     await session.enqueue(() => session.emitSelf('error', frames));
   });
+}
+
+function allowedTo({ allowance }: Pick<Effects, 'allowance'>): Allow {
+  return (posts) => allowance?.takePosts(posts);
 }
 
 function checkedFrames(application: Application, event: string, args: readonly unknown[]): string[] {

@@ -1,4 +1,4 @@
-/** Whom a socket counts as in a room. */
+/** Whom a socket counts as: in a room, and among the connections of its user. */
 import type { AnySocket, PresenceKind } from './application.ts';
 import type { Who } from './ports.ts';
 
@@ -23,4 +23,10 @@ function isWho(value: unknown): value is Who {
   if (typeof value === 'number') return Number.isSafeInteger(value);
   if (typeof value !== 'string' || value === '' || !value.isWellFormed()) return false;
   return Buffer.byteLength(value) <= MAX_BYTES;
+}
+
+/** Whom the connections of a socket are counted as: who its applications say that it is, the first of them. */
+export function userOf(identities: Readonly<Record<string, unknown>>): string | undefined {
+  const [user] = Object.values(identities).flatMap((identity) => idOf(identity) ?? []);
+  return user === undefined ? undefined : String(user);
 }

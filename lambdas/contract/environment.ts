@@ -3,6 +3,7 @@
  * these variables and the functions read them; both sides are checked against this file.
  */
 import * as z from 'zod/mini';
+import { LIMIT_RANGES } from './limits.ts';
 
 const text = z.string().check(z.minLength(1));
 const integer = (min: number, max: number) => z.coerce.number().check(z.int(), z.gte(min), z.lte(max));
@@ -52,6 +53,16 @@ export const environmentSchema = z.object({
   ),
   /** Seconds a long-polling request waits for something to say; an HTTP API waits 30 for the answer. */
   POLL_HOLD_SECONDS: integer(1, 25),
+  /** What one client may do: see limits.ts. */
+  EVENTS_PER_SECOND: integer(...LIMIT_RANGES.eventsPerSecond),
+  EVENT_BURST: integer(...LIMIT_RANGES.eventBurst),
+  ROOMS_PER_SOCKET: integer(...LIMIT_RANGES.roomsPerSocket),
+  JOINS_PER_SECOND: integer(...LIMIT_RANGES.joinsPerSecond),
+  CONNECTIONS_PER_USER: integer(...LIMIT_RANGES.connectionsPerUser),
+  /** 0 as well where a function cannot know the address of a client. */
+  CONNECTIONS_PER_ADDRESS: integer(...LIMIT_RANGES.connectionsPerAddress),
+  PAYLOAD_BYTES: integer(...LIMIT_RANGES.payloadBytes),
+  POSTS_PER_EVENT: integer(...LIMIT_RANGES.postsPerEvent),
   /** Secrets are named `{prefix}/{NAME}` in Secrets Manager, for example `socketbus/JWT_SECRET`. */
   SECRET_PREFIX: text,
   /** `trusted` believes an id in a payload; `token` wants it proven by a verified token. */

@@ -1,5 +1,6 @@
 import {
   clientAddress,
+  ENGINE_ERRORS,
   type EngineError,
   headerCredentials,
   keptHandshake,
@@ -58,6 +59,7 @@ async function accepted(
 ): Promise<EngineError | undefined> {
   const { sid } = request.query;
   if (sid !== undefined) return upgrades.begin(connectionId, sid);
+  if (await lifecycle.isFull(request.address)) return ENGINE_ERRORS.tooMany;
   const credentials = await headerCredentials(bus, request);
   const handshake = keptHandshake(request);
   await lifecycle.accept({ id: connectionId, connectedAt: request.at, handshake, credentials });

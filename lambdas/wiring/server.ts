@@ -36,6 +36,8 @@ import { Sweeper } from '../bus/sweeper.ts';
 import { TransportWire } from '../bus/transport-wire.ts';
 import { Upgrades } from '../bus/upgrade.ts';
 import { chosenApplications } from '../contract/applications.ts';
+import type { Environment } from '../contract/environment.ts';
+import type { Limits } from '../contract/limits.ts';
 import { countingErrors } from './observed.ts';
 
 export interface Server {
@@ -82,6 +84,7 @@ export function createServer(): Server {
     store: new DynamoStore({
       ...parts,
       isHot: (namespace, room) => registry.roomOwner(namespace, room)?.kind.hot === true,
+      roomsPerSocket: environment.ROOMS_PER_SOCKET,
     }),
     wire: new TransportWire(wire, outbox, log),
     outbox,
@@ -112,6 +115,7 @@ export function createServer(): Server {
       requestsPerSecond: environment.REQUESTS_PER_SECOND,
       inlinePosts: environment.INLINE_POSTS,
       pollHoldMs: environment.POLL_HOLD_SECONDS * 1_000,
+      limits: limitsOf(environment),
       identityMode: environment.IDENTITY,
       origins: list(environment.ORIGINS),
       settings: process.env,
@@ -133,6 +137,19 @@ export function createServer(): Server {
     sweeper: new Sweeper(bus, lifecycle),
     router: new HttpRouter(bus),
     trustForwarded: environment.TRUST_FORWARDED === 'true',
+  };
+}
+
+function limitsOf(environment: Environment): Limits {
+  return {
+    eventsPerSecond: environment.EVENTS_PER_SECOND,
+    eventBurst: environment.EVENT_BURST,
+    roomsPerSocket: environment.ROOMS_PER_SOCKET,
+    joinsPerSecond: environment.JOINS_PER_SECOND,
+    connectionsPerUser: environment.CONNECTIONS_PER_USER,
+    connectionsPerAddress: environment.CONNECTIONS_PER_ADDRESS,
+    payloadBytes: environment.PAYLOAD_BYTES,
+    postsPerEvent: environment.POSTS_PER_EVENT,
   };
 }
 

@@ -14,6 +14,7 @@ import {
   refuseHandshake,
 } from '../../lambdas/bus/handshake.ts';
 import { Registry } from '../../lambdas/bus/registry.ts';
+import { DEFAULT_LIMITS } from '../../lambdas/contract/limits.ts';
 import { world } from '../support/world.ts';
 
 const app = defineApp({ name: 'lists', origins: () => ['https://app.example'] });
@@ -27,6 +28,7 @@ const busWith = (origins: readonly string[] = []) => ({
     inlinePosts: 500,
     transports: ['polling', 'websocket'] as const,
     pollHoldMs: 5_000,
+    limits: DEFAULT_LIMITS,
     identityMode: 'token' as const,
     origins,
     settings: {},

@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { pollKey, socketKey } from '../../lambdas/adapters/keys.ts';
 import type { SocketKey } from '../../lambdas/bus/ports.ts';
 import { Registry } from '../../lambdas/bus/registry.ts';
+import { DEFAULT_LIMITS } from '../../lambdas/contract/limits.ts';
 import { NAMESPACES, ROOMS, testApplications } from './app.ts';
 import { Chance, drawFaults, type Faults, NO_FAULTS } from './chance.ts';
 import { Client } from './client.ts';
@@ -108,6 +109,13 @@ class Simulation {
           trackPongs: this.#trackPongs,
           transports: ['websocket', 'polling'],
           pollHoldMs: chance.pick(HOLDS_MS),
+          // Everything is counted, and nobody is refused.
+          limits: {
+            ...DEFAULT_LIMITS,
+            eventBurst: 10_000,
+            connectionsPerAddress: 10_000,
+            connectionsPerUser: 1_000,
+          },
           identityMode: 'trusted',
           origins: [],
           settings: {},

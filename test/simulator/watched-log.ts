@@ -19,6 +19,7 @@ export function watchedLog(log: EventLog, watcher: LogWatcher): EventLog {
       await log.markDone(groups, entry, at);
       watcher.done(entry.id, at);
     },
+    withdraw: (groups, entry) => log.withdraw(groups, entry),
     read: (group, query) => log.read(group, query),
   };
 }

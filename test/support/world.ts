@@ -34,6 +34,7 @@ import { stamps } from '../../lambdas/bus/stamps.ts';
 import { Sweeper } from '../../lambdas/bus/sweeper.ts';
 import { TransportWire } from '../../lambdas/bus/transport-wire.ts';
 import { Upgrades } from '../../lambdas/bus/upgrade.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../lambdas/contract/limits.ts';
 import type { CountName, DurationName } from '../../lambdas/contract/metrics.ts';
 import { mulberry32 } from '../../local/random.ts';
 import { BUS_TABLE, type BusTable, busTable } from './bus-table.ts';
@@ -181,6 +182,8 @@ export interface WorldOptions {
   readonly metrics?: Metrics;
   /** Puts something between the server and the wire. */
   readonly sockets?: (wire: FakeWire, clock: FakeClock) => FrameWire;
+  /** @default those of a deployment, but nothing is counted by address */
+  readonly limits?: Partial<Limits>;
   /** Rows to begin with. */
   readonly rows?: Awaited<ReturnType<BusTable['rows']>>;
   /** Puts something between the store and the table. */
@@ -219,8 +222,10 @@ export async function world(options: WorldOptions): Promise<World> {
   const store = new DynamoStore({
     ...parts,
     isHot: (namespace, room) => registry.roomOwner(namespace, room)?.kind.hot === true,
+    roomsPerSocket: options.limits?.roomsPerSocket ?? DEFAULT_LIMITS.roomsPerSocket,
   });
   const outbox = new DynamoOutbox(parts);
+  const limits = { ...DEFAULT_LIMITS, connectionsPerAddress: 0, ...options.limits };
   const bus: Bus = {
     store,
     wire: new TransportWire(options.sockets?.(wire, clock) ?? wire, outbox, options.log ?? log),
@@ -271,6 +276,7 @@ export async function world(options: WorldOptions): Promise<World> {
       inlinePosts: options.inlinePosts ?? 500,
       transports: ['polling', 'websocket'],
       pollHoldMs: 5_000,
+      limits,
       identityMode: 'trusted',
       origins: options.origins ?? [],
       settings: options.settings ?? {},

@@ -1,0 +1,154 @@
+/**
+ * What one connection may send (design D12). Counted in the memory of each instance, so that an event costs no write:
+ * a connection whose events reach several instances may have as much at each. What goes beyond is refused, and a second
+ * of it is a strike in the connection's row, which all instances count together; the third within a minute is the end.
+ */
+import { isIPv6 } from 'node:net';
+import type { Limits } from '../contract/limits.ts';
+import { BusError } from './errors.ts';
+import type { Clock, Millis } from './ports.ts';
+import { fullBucket, type Level, type Rate, take } from './token-bucket.ts';
+
+/** A connection has been over its limit for so long, or begins to be: a strike. */
+export const STRIKE_MS = 1_000;
+/** Strikes within this time are counted together. */
+export const STRIKES_WITHIN_MS = 60_000;
+/** With this many strikes a connection is closed. */
+export const MOST_STRIKES = 3;
+/** Connections that an instance remembers; whoever was silent for longest is forgotten, and has a full bucket again. */
+const MOST_REMEMBERED = 10_000;
+
+/**
+ * What an address is counted as. Whoever has one IPv6 address has the 2^64 of its network (RFC 4291, 2.5.4), so that is
+ * what counts.
+ */
+export function countedAddress(address: string): string {
+  if (!isIPv6(address)) return address;
+  const [head = '', tail] = address.toLowerCase().split('%', 1).join('').split('::');
+  const groups = head === '' ? [] : head.split(':');
+  const rest = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - groups.length - rest.length);
+  const all = [...groups, ...Array<string>(zeros).fill('0'), ...rest];
+  return `${all
+    .slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .join(':')}::/64`;
+}
+
+export const rateLimited = (message: string): BusError => new BusError('rate_limited', message);
+
+interface Remembered {
+  events: Level;
+  joins: Level;
+  struckAt: Millis | undefined;
+  cut: boolean;
+}
+
+export class ConnectionLimits {
+  readonly #limits: Limits;
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #events: Rate;
+  readonly #joins: Rate;
+  readonly #byConnection = new Map<string, Remembered>();
+
+  constructor(limits: Limits, clock: Pick<Clock, 'now'>) {
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#events = { perSecond: limits.eventsPerSecond, burst: limits.eventBurst };
+    // Whoever reconnects joins all its rooms again, in one breath.
+    this.#joins = { perSecond: limits.joinsPerSecond, burst: limits.roomsPerSocket };
+  }
+
+  /** Counts a packet; false where it is one too many. */
+  admits(connectionId: string): boolean {
+    const its = this.#of(connectionId);
+    const left = take(its.events, this.#events, this.#clock.now());
+    if (left !== undefined) its.events = left;
+    return left !== undefined;
+  }
+
+  /** What the handler of one event of a connection may cause. */
+  allowance(connectionId: string): Allowance {
+    return new Allowance(this.#limits, (rooms) => {
+      const its = this.#of(connectionId);
+      const left = take(its.joins, this.#joins, this.#clock.now(), rooms);
+      if (left !== undefined) its.joins = left;
+      return left !== undefined;
+    });
+  }
+
+  /** Whether having gone beyond a limit now is to be written down: once a second. */
+  strikes(connectionId: string): boolean {
+    const its = this.#of(connectionId);
+    const now = this.#clock.now();
+    if (its.struckAt !== undefined && now - its.struckAt < STRIKE_MS) return false;
+    its.struckAt = now;
+    return true;
+  }
+
+  /** It has been closed for it: what it had sent before is still coming. */
+  cut(connectionId: string): void {
+    this.#of(connectionId).cut = true;
+  }
+
+  isCut(connectionId: string): boolean {
+    return this.#byConnection.get(connectionId)?.cut === true;
+  }
+
+  #of(connectionId: string): Remembered {
+    const now = this.#clock.now();
+    const its = this.#byConnection.get(connectionId) ?? {
+      events: fullBucket(this.#events, now),
+      joins: fullBucket(this.#joins, now),
+      struckAt: undefined,
+      cut: false,
+    };
+    // A map keeps the order of insertion: the first one is the one that was silent for longest.
+    this.#byConnection.delete(connectionId);
+    this.#byConnection.set(connectionId, its);
+    const [oldest] = this.#byConnection.keys();
+    if (this.#byConnection.size > MOST_REMEMBERED && oldest !== undefined) this.#byConnection.delete(oldest);
+    return its;
+  }
+}
+
+/** What is left of what one event of a client may cause. */
+export class Allowance {
+  readonly #limits: Limits;
+  readonly #takeJoins: (rooms: number) => boolean;
+  #posts: number;
+  #joinsRefused = false;
+
+  constructor(limits: Limits, takeJoins: (rooms: number) => boolean) {
+    this.#limits = limits;
+    this.#takeJoins = takeJoins;
+    this.#posts = limits.postsPerEvent;
+  }
+
+  /** Whether it wanted to join too much. */
+  get joinsRefused(): boolean {
+    return this.#joinsRefused;
+  }
+
+  /** @throws BusError `rate_limited`; nothing is taken then */
+  takeJoins(rooms: number): void {
+    if (rooms === 0 || this.#takeJoins(rooms)) return;
+    this.#joinsRefused = true;
+    const { joinsPerSecond } = this.#limits;
+    throw rateLimited(`a client may join ${joinsPerSecond} rooms a second`);
+  }
+
+  /**
+   * @param count recipients times frames; an estimate where an audience is divided
+   * @throws BusError `rate_limited`; nothing is taken then
+   */
+  takePosts(count: number): void {
+    if (count > this.#posts) {
+      const { postsPerEvent } = this.#limits;
+      throw new BusError('rate_limited', `an event of a client may cause at most ${postsPerEvent} posts`, {
+        retryable: false,
+      });
+    }
+    this.#posts -= count;
+  }
+}
