@@ -357,9 +357,9 @@ describe('of the answers', () => {
     const large = 'x'.repeat(32_000);
     answers(ONE, large);
     expect(await go((socket) => socket.emitWithAck('ask'))).toBe(large);
-    answers(ONE, Array(6_500).fill(1e20));
+    reactions.set(ONE, (id) => says(ONE, `43${id}[[${Array(6_500).fill('1e20').join()}]]`));
     expect(await go((socket) => socket.emitWithAck('ask'))).toHaveLength(6_500);
-    answers(ONE, 'x'.repeat(300_000));
+    reactions.set(ONE, (id) => at.messages.handleAll(ONE, [`43${id}["${'x'.repeat(300_000)}"]`]));
     await expect(go((socket) => socket.timeout(50).emitWithAck('ask'))).rejects.toThrow(AckTimeoutError);
     expect(at.log.lines).toContainEqual(
       expect.objectContaining({ level: 'warn', message: 'an answer is too large to be kept' }),

@@ -45,8 +45,14 @@ export function checkRows(parts: Parts): void {
 function checkGhosts({ ground, table }: Parts): void {
   const known = new Set<string>();
   for (const row of table.rows()) {
+    if (kindOf(row) === 'c' && row.open === true && typeof row.countedAt === 'string')
+      known.add(
+        keyText(memberKey({ kind: 'address', address: row.countedAt }, slotMemberId(String(row.id)), 1)),
+      );
     if (kindOf(row) !== 's' || row.state === 'closed') continue;
-    const { namespace, id, rooms } = readSocket(row);
+    const { namespace, id, rooms, countedAs } = readSocket(row);
+    if (countedAs !== undefined)
+      known.add(keyText(memberKey({ kind: 'user', namespace, user: countedAs }, idBytes(id), 1)));
     known.add(keyText(memberKey({ kind: 'namespace', namespace }, idBytes(id), HOT_SHARDS)));
     for (const room of Object.keys(rooms))
       known.add(keyText(memberKey({ kind: 'room', namespace, room }, idBytes(id), shardsOf(room))));

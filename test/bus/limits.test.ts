@@ -1,0 +1,318 @@
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import * as z from 'zod/mini';
+import { defineApp } from '../../lambdas/apps/define-app.ts';
+import { ConnectionLimits } from '../../lambdas/bus/limits.ts';
+import { DEFAULT_LIMITS } from '../../lambdas/contract/limits.ts';
+import { parseOffset } from '../../lambdas/contract/offsets.ts';
+import {
+  connected,
+  connectionId,
+  FakeClock,
+  HANDSHAKE,
+  joinedNamespace,
+  type World,
+  type WorldOptions,
+  world,
+} from '../support/world.ts';
+
+const ONE = connectionId(1);
+const OTHER = connectionId(2);
+const anything = z.unknown();
+
+const talk = defineApp({
+  name: 'talk',
+  auth: {
+    authenticate: async ({ auth }) => {
+      const { id } = (auth ?? {}) as { id?: string };
+      return id === undefined ? { kind: 'accepted' } : { kind: 'accepted', identity: { id } };
+    },
+  },
+  serverEvents: { said: anything },
+  rooms: { 'list:': { canJoin: () => true, history: true } },
+  clientEvents: {
+    hello: { payload: anything, handle: () => ({ ok: true }) },
+    join: {
+      payload: z.array(z.string()),
+      handle: (socket, rooms) => socket.join(rooms).then(() => undefined),
+    },
+    'tell-all': { payload: anything, handle: (socket) => socket.nsp.emit('said', 1) },
+    'tell-twice': {
+      payload: anything,
+      handle: async (socket) => {
+        await socket.emit('said', 1);
+        await socket.nsp.emit('said', 2);
+      },
+    },
+    'tell-list': { payload: anything, handle: (socket) => socket.nsp.to('list:1').emit('said', 1) },
+    'ask-all': {
+      payload: anything,
+      handle: async (socket) => {
+        await socket.nsp.timeout(1).emitWithAck('said', 1);
+      },
+    },
+  },
+});
+
+let at: World;
+async function begin(options: Partial<WorldOptions> = {}): Promise<void> {
+  at = await world({ applications: [talk], ...options });
+  for (const n of [1, 2]) await joinedNamespace(at, await connected(at, n));
+}
+const acks = (id: string) => at.wire.to(id).filter((frame) => frame.startsWith('43'));
+const refused = (id: string) => acks(id).filter((frame) => frame.includes('"rate_limited"'));
+const say = async (count: number, frame = '421["hello"]') => {
+  for (let n = 0; n < count; n += 1) await at.messages.handle(ONE, frame);
+};
+
+describe('a connection', () => {
+  beforeEach(() => begin());
+
+  test('that sends as many events as it may at once hears no refusal, and nothing is written', async () => {
+    const before = await at.table.rows();
+    await say(99);
+    expect(acks(ONE)).toHaveLength(99);
+    expect(refused(ONE)).toEqual([]);
+    expect(await at.table.rows()).toEqual(before);
+  });
+
+  test('that sends one too many is refused it, by its acknowledgement, and may go on a moment later', async () => {
+    await say(100);
+    expect(refused(ONE)).toEqual([
+      '431[{"ok":false,"error":{"code":"rate_limited","message":"too many events"}}]',
+    ]);
+    at.clock.advance(20);
+    await say(1);
+    expect(refused(ONE)).toHaveLength(1);
+    expect(at.wire.closed).toEqual([]);
+  });
+
+  test('that wants no acknowledgement is told once a second by an error event', async () => {
+    await say(120, '42["hello"]');
+    const errors = at.wire.to(ONE).filter((frame) => frame.startsWith('42["error"'));
+    expect(errors.map((frame) => JSON.parse(frame.slice(2))[1])).toEqual([
+      { message: 'too many events', code: 'rate_limited', event: 'hello', timestamp: expect.any(String) },
+    ]);
+  });
+
+  test('that is over its limit in three seconds of a minute is closed, and what it had sent is dropped', async () => {
+    const over = () => say(151);
+    await over();
+    at.clock.advance(1_000);
+    await over();
+    expect(at.wire.closed).toEqual([]);
+    at.clock.advance(1_000);
+    await over();
+    expect(at.wire.closed).toEqual([ONE]);
+    const heard = at.wire.posts.length;
+    const reads = vi.spyOn(at.bus.store, 'connection');
+    await say(500);
+    expect(at.wire.posts).toHaveLength(heard);
+    expect(reads).not.toHaveBeenCalled();
+    expect(at.wire.to(OTHER).slice(2)).toEqual([]);
+  });
+
+  test('that was over its limit long ago begins anew', async () => {
+    for (let n = 0; n < 5; n += 1) {
+      await say(151);
+      at.clock.advance(31_000);
+    }
+    expect(at.wire.closed).toEqual([]);
+  });
+
+  test('whose strikes come from three instances is closed at once', async () => {
+    const strikes = () => at.store.strike(ONE, at.clock.now(), 60_000);
+    expect([await strikes(), await strikes()]).toEqual([1, 2]);
+    await say(100);
+    expect(at.wire.closed).toEqual([ONE]);
+  });
+
+  test('that is gone has no strikes', async () => {
+    expect(await at.store.strike(connectionId(9), at.clock.now(), 60_000)).toBe(0);
+  });
+
+  test('that polls has each event of its request counted', async () => {
+    await at.messages.handleAll(ONE, Array(110).fill('421["hello"]'));
+    expect(acks(ONE)).toHaveLength(110);
+    expect(refused(ONE)).toHaveLength(11);
+  });
+
+  test('that leaves when it is over its limit is closed: nobody believes that it has left', async () => {
+    await say(100);
+    await at.messages.handle(ONE, '41');
+    expect(at.wire.closed).toEqual([ONE]);
+  });
+
+  test('that asks for a namespace too often is refused it', async () => {
+    await say(99);
+    await at.messages.handle(ONE, '40');
+    expect(at.wire.to(ONE).at(-1)).toBe('44{"message":"too many events","data":{"code":"rate_limited"}}');
+  });
+
+  test('takes nothing from its neighbours', async () => {
+    await say(300);
+    await at.messages.handle(OTHER, '421["hello"]');
+    expect(acks(OTHER)).toEqual(['431[{"ok":true}]']);
+  });
+});
+
+describe('rooms', () => {
+  const rooms = (from: number, count: number) =>
+    JSON.stringify(['join', Array.from({ length: count }, (_, n) => `list:${from + n}`)]);
+
+  test('are joined again all at once, and then ten a second', async () => {
+    await begin({ limits: { roomsPerSocket: 20 } });
+    await at.messages.handle(ONE, `421${rooms(0, 20)}`);
+    expect(acks(ONE)).toEqual(['431[{"ok":true}]']);
+    await at.messages.handle(ONE, `422${rooms(20, 1)}`);
+    expect(refused(ONE)).toEqual([expect.stringContaining('10 rooms a second')]);
+  });
+
+  test('beyond what a socket may be in are refused', async () => {
+    await begin({ limits: { roomsPerSocket: 20 } });
+    await at.messages.handle(ONE, `421${rooms(0, 20)}`);
+    at.clock.advance(1_000);
+    await at.messages.handle(ONE, `422${rooms(20, 1)}`);
+    expect(refused(ONE)).toEqual([expect.stringContaining('in too many rooms')]);
+  });
+
+  test('joined too often end the connection like too many events', async () => {
+    await begin({ limits: { roomsPerSocket: 20, joinsPerSecond: 1 } });
+    await at.messages.handle(ONE, `421${rooms(0, 20)}`);
+    for (let n = 0; n < 3; n += 1) {
+      await at.messages.handle(ONE, `422${rooms(20, 10)}`);
+      at.clock.advance(1_000);
+    }
+    expect(at.wire.closed).toEqual([ONE]);
+  });
+});
+
+describe('a frame', () => {
+  test('that is larger than allowed closes its connection; the open packet says how large it may be', async () => {
+    await begin({ limits: { payloadBytes: 2_048 } });
+    expect(at.wire.to(ONE)[0]).toContain('"maxPayload":2048');
+    await at.messages.handle(ONE, `421["hello","${'x'.repeat(1_000)}"]`);
+    expect(at.wire.closed).toEqual([]);
+    await at.messages.handle(ONE, `421["hello","${'x'.repeat(3_000)}"]`);
+    expect(at.wire.closed).toEqual([ONE]);
+  });
+});
+
+describe('an event', () => {
+  test('may cause as many posts as allowed in all emits of its handler', async () => {
+    await begin({ limits: { postsPerEvent: 3 } });
+    await at.messages.handle(ONE, '421["tell-twice"]');
+    expect(acks(ONE)).toEqual(['431[{"ok":true}]']);
+    expect(at.wire.to(OTHER).at(-1)).toBe('42["said",2]');
+  });
+
+  test('that would cause more is refused, posts nothing and leaves nothing to recover', async () => {
+    await begin({ limits: { postsPerEvent: 2 } });
+    await at.messages.handle(ONE, '421["tell-twice"]');
+    expect(refused(ONE)).toEqual([expect.stringContaining('at most 2 posts')]);
+    expect(at.wire.to(OTHER)).not.toContain('42["said",2]');
+    const group = { kind: 'namespace', namespace: '/' } as const;
+    expect(await at.bus.eventLog.read(group, { from: 0, limit: 10 })).toEqual([]);
+    expect(at.log.lines).toContainEqual(
+      expect.objectContaining({ level: 'warn', message: 'an emit was refused' }),
+    );
+  });
+
+  test('to an audience that would be divided counts those who were not read', async () => {
+    await begin({ inlinePosts: 1, limits: { postsPerEvent: 3 } });
+    for (let n = 3; n < 20; n += 1) await joinedNamespace(at, await connected(at, n));
+    await at.messages.handle(ONE, '421["tell-all"]');
+    expect(refused(ONE)).toHaveLength(1);
+    expect(at.handedOver).toEqual([]);
+  });
+
+  test('that asks more than it may asks nobody', async () => {
+    await begin({ limits: { postsPerEvent: 1 } });
+    await at.messages.handle(ONE, '421["ask-all"]');
+    expect(refused(ONE)).toHaveLength(1);
+    expect(at.wire.to(OTHER).filter((frame) => frame.includes('said'))).toEqual([]);
+  });
+
+  test('of a backend has no bound', async () => {
+    await begin({ limits: { postsPerEvent: 1 } });
+    const result = await at.publisher.handle({ op: 'emit', event: 'said', args: [1] });
+    expect(result).toMatchObject({ ok: true, posted: 2 });
+    expect(parseOffset((result as { offset: string }).offset)).toBeDefined();
+  });
+});
+
+describe('the connections', () => {
+  const REFUSED = '44{"message":"too many connections of one user","data":{"code":"rate_limited"}}';
+  const enter = async (n: number, auth: object) => {
+    const id = await connected(at, n);
+    await at.messages.handle(id, `40${JSON.stringify(auth)}`);
+    return id;
+  };
+  const pidOf = (id: string) => /"pid":"([\w-]{40})"/.exec(at.wire.framesTo(id).join())?.[1];
+
+  test('of a user are as many as allowed; one more is told, closed, and others are not', async () => {
+    await begin({ limits: { connectionsPerUser: 2 } });
+    for (const n of [11, 12, 13]) await enter(n, { id: 'ana' });
+    expect(at.wire.to(connectionId(13)).at(-1)).toBe(REFUSED);
+    expect(at.wire.closed).toEqual([connectionId(13)]);
+    await enter(14, { id: 'berta' });
+    expect(at.wire.closed).toHaveLength(1);
+  });
+
+  test('of a user that has left are free again, and none of its rows stays', async () => {
+    await begin({ limits: { connectionsPerUser: 2 } });
+    for (const n of [11, 12]) await enter(n, { id: 'ana' });
+    await at.lifecycle.disconnected(connectionId(11));
+    await enter(13, { id: 'ana' });
+    expect(at.wire.to(connectionId(13)).at(-1)).not.toBe(REFUSED);
+    const ana = { kind: 'user', namespace: '/', user: 'ana' } as const;
+    expect([await at.store.countsTo(ana, 2), await at.store.countsTo(ana, 3)]).toEqual([true, false]);
+  });
+
+  test('of a user that comes back before its end was noticed are not one more', async () => {
+    await begin({ limits: { connectionsPerUser: 1 } });
+    const pid = pidOf(await enter(11, { id: 'ana' }));
+    expect(pid).toBeDefined();
+    await enter(12, { id: 'ana', pid, offset: undefined });
+    expect(at.wire.to(connectionId(12)).at(-1)).toContain('"sid"');
+    await enter(13, { id: 'ana' });
+    expect(at.wire.to(connectionId(13)).at(-1)).toBe(REFUSED);
+  });
+
+  test('from an address are as many as allowed, over either transport, until one goes', async () => {
+    await begin({ limits: { connectionsPerAddress: 3 } });
+    const { address } = HANDSHAKE;
+    expect(await at.lifecycle.isFull(address)).toBe(false);
+    const open = () =>
+      at.polling.handle({
+        method: 'GET',
+        headers: {},
+        query: { EIO: '4', transport: 'polling' },
+        body: undefined,
+        address,
+        at: at.clock.now(),
+      });
+    expect((await open()).statusCode).toBe(200);
+    expect(await open()).toMatchObject({
+      statusCode: 429,
+      body: '{"code":4,"message":"Too many connections"}',
+    });
+    expect(await at.lifecycle.isFull('192.0.2.7')).toBe(false);
+    await at.lifecycle.disconnected(ONE);
+    await at.lifecycle.disconnected(ONE);
+    expect(await at.lifecycle.isFull(address)).toBe(false);
+  });
+
+  test('that nobody counts leave no rows and are never too many', async () => {
+    await begin({ limits: { connectionsPerAddress: 0, connectionsPerUser: 0 } });
+    for (let n = 11; n < 40; n += 1) await enter(n, { id: 'ana' });
+    expect(at.wire.closed).toEqual([]);
+    expect(await at.store.countsTo({ kind: 'user', namespace: '/', user: 'ana' }, 1)).toBe(false);
+  });
+});
+
+test('an instance forgets who was silent for longest', () => {
+  const limits = new ConnectionLimits({ ...DEFAULT_LIMITS, eventBurst: 1 }, new FakeClock());
+  expect([limits.admits('first'), limits.admits('first')]).toEqual([true, false]);
+  for (let n = 0; n < 10_000; n += 1) limits.admits(`other ${n}`);
+  expect(limits.admits('first')).toBe(true);
+});
