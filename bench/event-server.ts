@@ -1,10 +1,14 @@
-/** A server that relays events: `[stock | stack, instances]`. */
+/** A server that relays events: `[stock | stack | guarded, instances]`; `guarded` keeps the limits of a deployment. */
 import type { Server } from 'socket.io';
 import { serveStack, serveStock } from './serve.ts';
 
+/** A few pairs make all the load that is measured. */
+const UNLIMITED = { EVENTS_PER_SECOND: '10000', EVENT_BURST: '10000' };
+
 const [kind, instances = '8'] = process.argv.slice(2);
 if (kind === 'stock') await serveStock(relay);
-else await serveStack('./bench/relay-app.ts', Number(instances));
+else
+  await serveStack('./bench/relay-app.ts', Number(instances), undefined, kind === 'guarded' ? {} : UNLIMITED);
 
 /** Does what `relay-app.ts` does. */
 function relay(server: Server): void {

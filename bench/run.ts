@@ -6,6 +6,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { type Bench, keep, table } from './result.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
+  attack: () => import('./attack.ts'),
   cold: () => import('./cold.ts'),
   connect: () => import('./connect.ts'),
   event: () => import('./event.ts'),

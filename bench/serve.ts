@@ -27,15 +27,17 @@ export async function serveStock(
  * The local stack with one application, which believes in whom its clients say they are.
  *
  * @param prepare is given the stack before anybody knows of it
+ * @param settings those that are not the defaults of a deployment
  */
 export async function serveStack(
   application: string,
   maxInstances: number,
   prepare: (stack: LocalStack) => void = () => {},
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'socketbus-bench-'));
   try {
-    await synthesiseInto(directory, { APPS: application, IDENTITY: 'trusted' });
+    await synthesiseInto(directory, { APPS: application, IDENTITY: 'trusted', ...settings });
     const stack = await startStack({ assembly: directory, schedule: false, host: { maxInstances } });
     prepare(stack);
     process.send?.(stack.origin);

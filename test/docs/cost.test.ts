@@ -1,10 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
+import { attackMinute } from '../../bench/price.ts';
+import { FAN_OUT_SHARE } from '../../lambdas/bus/fan-out.ts';
 import { silenceLimitMs } from '../../lambdas/bus/heartbeat.ts';
 import { COUNTS, DURATIONS } from '../../lambdas/contract/metrics.ts';
 import { assembly, template } from '../support/assembly.ts';
 import { MOST_LINE_BYTES } from '../support/observed-run.ts';
 import { alarmMetrics, alarmsOf } from '../support/template-metrics.ts';
+import { DEFAULT_LIMITS } from '../../lambdas/contract/limits.ts';
 
 const page = await readFile(new URL('../../docs/cost.md', import.meta.url), 'utf8');
 const HOURS = 730;
@@ -85,6 +88,35 @@ test('the price of a client that polls is what the prices and assumptions come t
     ];
   });
   expect(table('hold')).toEqual(expected);
+});
+
+test('the price of an attacker is what the quotas, the prices and assumptions come to', () => {
+  const quota = 10_000;
+  const event = 2 * message + request + 0.02 * gigabyteSecond + 2 * read;
+  const connection = 3 * request + 0.02 * gigabyteSecond + 16 * write + 2 * read + message + minute;
+  const post = message + 0.0001 * gigabyteSecond;
+  const httpRequest = http + request + 0.05 * 0.5 * gigabyteSecond + 3 * write + 2 * read;
+  const attacks: [string, number, number][] = [
+    ['send 50 events a second each', Math.min(1_000 * DEFAULT_LIMITS.eventsPerSecond, quota / 2), event],
+    ['connect again and again', 500, connection],
+    ['cause 1,000 posts with each event', FAN_OUT_SHARE * quota, post],
+    ['send HTTP requests', 1_000, httpRequest],
+  ];
+  expect(table('1,000 connections')).toEqual(
+    attacks.map(([what, perSecond, price]) => [
+      what,
+      perSecond.toLocaleString('en'),
+      `$${(3_600 * perSecond * price).toFixed(2)}`,
+    ]),
+  );
+  const firstMinute = 60 * (quota / 2) * event + 1_000 * connection;
+  expect(page).toContain(`costs at most $${firstMinute.toFixed(2)}`);
+  expect(page).toContain(`$${(1e6 * (3 * write + read)).toFixed(2)} for the users`);
+  expect(page).toContain(`$${(1e6 * (3 * write + 2 * read)).toFixed(2)} for the\naddresses`);
+});
+
+test('the bench of an attack prints the same price', async () => {
+  expect(page).toContain(`costs at most $${(await attackMinute(1_000)).toFixed(2)}`);
 });
 
 test('the price of a deployment without sockets is that of its sweep', () => {

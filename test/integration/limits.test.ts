@@ -1,0 +1,101 @@
+/** What happens to a client that goes beyond a limit, on the template, and to its neighbours: nothing. */
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import pMap from 'p-map';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { attack } from '../../bench/attack-run.ts';
+import { synthesise } from '../support/assembly.ts';
+import { heard, startTestStack, type TestStack } from '../support/stack.ts';
+
+const APP = fileURLToPath(new URL('../../bench/relay-app.ts', import.meta.url));
+const PER_ADDRESS = 5;
+
+describe('without a front door', () => {
+  let bus: TestStack;
+  beforeAll(async () => {
+    const settings = {
+      APPS: APP,
+      IDENTITY: 'trusted',
+      FRONT_DOOR: 'false',
+      CONNECTIONS_PER_ADDRESS: String(PER_ADDRESS),
+    };
+    bus = await startTestStack({ assembly: await synthesise(settings) });
+  });
+  afterAll(() => bus?.close());
+
+  /** What the upgrade is answered with, of a client at an address of this machine. */
+  async function upgrade(localAddress: string): Promise<number> {
+    const { hostname, port } = new URL(bus.stack.dynamodbEndpoint);
+    const url = `ws://${hostname}:${port}/prod?EIO=4&transport=websocket`;
+    const socket = new WebSocket(url, { localAddress });
+    sockets.push(socket);
+    socket.on('error', () => undefined);
+    const [, response] = (await Promise.race([
+      once(socket, 'unexpected-response'),
+      once(socket, 'open'),
+    ])) as [unknown, IncomingMessage | undefined];
+    response?.resume();
+    return response?.statusCode ?? 101;
+  }
+  const sockets: WebSocket[] = [];
+
+  test('an address has so many connections; others are let in, and a free place is taken', {
+    timeout: 60_000,
+  }, async () => {
+    const statuses = await pMap(Array(PER_ADDRESS + 2).fill('127.0.0.3'), upgrade, { concurrency: 1 });
+    expect(statuses).toEqual([...Array(PER_ADDRESS).fill(101), 429, 429]);
+    expect(await upgrade('127.0.0.4')).toBe(101);
+    sockets[0]?.close();
+    await bus.stack.settled();
+    expect(await upgrade('127.0.0.3')).toBe(101);
+    for (const socket of sockets) socket.terminate();
+    expect(bus.logs.filter((line) => line.includes('access denied'))).toEqual([]);
+  });
+});
+
+describe('an attack', () => {
+  test('keeps nobody from being heard, and nothing goes over its bound', { timeout: 180_000 }, async () => {
+    const bus = await startTestStack({
+      assembly: await synthesise({ APPS: APP, IDENTITY: 'trusted' }),
+      host: { maxInstances: 3 },
+    });
+    try {
+      const { quiet, attacked, hostile } = await attack(bus.stack.origin, {
+        honest: 20,
+        hostile: 100,
+        together: 2,
+        seconds: 4,
+      });
+      expect([quiet.lost, attacked.lost]).toEqual([0, 0]);
+      expect(hostile.closed).toBe(100);
+      // Each of three instances lets its burst through, and 50 a second.
+      expect(hostile.mostAccepted).toBeLessThanOrEqual(260);
+      expect(bus.logs.filter((line) => line.includes('"level":"ERROR"'))).toEqual([]);
+    } finally {
+      await bus.close();
+    }
+  });
+});
+
+test('a stock client that goes beyond its limit is told so', { timeout: 60_000 }, async () => {
+  const bus = await startTestStack({
+    assembly: await synthesise({ APPS: APP, IDENTITY: 'trusted', EVENT_BURST: '3', EVENTS_PER_SECOND: '1' }),
+    host: { maxInstances: 1 },
+  });
+  try {
+    const [socket, neighbour] = [bus.client(), bus.client()];
+    await Promise.all([heard(socket, 'connect'), heard(neighbour, 'connect')]);
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, () => socket.emitWithAck('enter', { pair: 'one' })),
+    );
+    expect(answers.filter(({ ok }) => !ok)).toContainEqual({
+      ok: false,
+      error: { code: 'rate_limited', message: 'too many events' },
+    });
+    expect(await neighbour.emitWithAck('enter', { pair: 'two' })).toEqual({ ok: true });
+  } finally {
+    await bus.close();
+  }
+});
