@@ -11,6 +11,8 @@ export interface AttackOptions {
   readonly hostile: number;
   /** How many of them do so at a time: one machine emulates what AWS does on as many as it takes. */
   readonly together: number;
+  /** Events that each of them sends in a second. */
+  readonly perSecond: number;
   /** Of the quiet run. */
   readonly seconds: number;
 }
@@ -29,9 +31,10 @@ export interface Hostile {
   readonly closed: number;
   /** Accepted of the one that got furthest. */
   readonly mostAccepted: number;
+  /** What each had accepted, and how long it lasted. */
+  readonly each: readonly { readonly accepted: number; readonly seconds: number }[];
 }
 
-const BATCH = 25;
 const BATCH_MS = 100;
 /** A connection that is not closed after so many frames is not held by any bound. */
 const MOST_FRAMES = 5_000;
@@ -39,7 +42,7 @@ const PATIENCE_MS = 20_000;
 
 export async function attack(
   origin: string,
-  { honest, hostile, together, seconds }: AttackOptions,
+  { honest, hostile, together, perSecond, seconds }: AttackOptions,
 ): Promise<{ readonly quiet: Heard; readonly attacked: Heard; readonly hostile: Hostile }> {
   const clients = await pMap(
     Array.from({ length: honest }, (_, n) => n),
@@ -50,7 +53,9 @@ export async function attack(
   );
   try {
     const quiet = await listen(clients, pause(seconds * 1_000));
-    const flood = pMap(Array.from({ length: hostile }), () => assail(origin), { concurrency: together });
+    const flood = pMap(Array.from({ length: hostile }), () => assail(origin, perSecond), {
+      concurrency: together,
+    });
     const [attacked, each] = await Promise.all([listen(clients, flood), flood]);
     const sum = (count: (one: Assault) => number) => each.reduce((total, one) => total + count(one), 0);
     return {
@@ -61,6 +66,7 @@ export async function attack(
         accepted: sum(({ accepted }) => accepted),
         refused: sum(({ refused }) => refused),
         closed: sum(({ closed }) => Number(closed)),
+        each,
         mostAccepted: Math.max(0, ...each.map(({ accepted }) => accepted)),
       },
     };
@@ -78,9 +84,11 @@ async function enter(origin: string, n: number): Promise<RawClient> {
 /** Relays once a second from each client, spread over the second, until something is over. */
 async function listen(clients: readonly RawClient[], over: Promise<unknown>): Promise<Heard> {
   let isOver = false;
-  void over.then(() => {
+  const end = () => {
     isOver = true;
-  });
+  };
+  // Why it ended is for whoever waits for it.
+  over.then(end, end);
   const latencies: number[] = [];
   let lost = 0;
   await Promise.all(
@@ -104,11 +112,13 @@ interface Assault {
   readonly accepted: number;
   readonly refused: number;
   readonly closed: boolean;
+  readonly seconds: number;
 }
 
 /** One hostile connection, from its begin to its end. */
-async function assail(origin: string): Promise<Assault> {
+async function assail(origin: string, perSecond: number): Promise<Assault> {
   const { ws } = await connectRaw(origin);
+  const begin = performance.now();
   let [sent, accepted, refused, closed] = [0, 0, 0, false];
   ws.on('message', (data: Buffer) => {
     const frame = data.toString('utf8');
@@ -119,12 +129,13 @@ async function assail(origin: string): Promise<Assault> {
   const end = once(ws, 'close').then(() => {
     closed = true;
   });
+  const batch = Math.ceil((perSecond * BATCH_MS) / 1_000);
   while (!closed && sent < MOST_FRAMES) {
-    for (let n = 0; n < BATCH; n += 1) ws.send('421["relay",{"pair":"hostile","n":1}]', () => {});
-    sent += BATCH;
+    for (let n = 0; n < batch; n += 1) ws.send('421["relay",{"pair":"hostile","n":1}]', () => {});
+    sent += batch;
     await Promise.race([end, pause(BATCH_MS)]);
   }
   await Promise.race([end, pause(PATIENCE_MS)]);
   ws.terminate();
-  return { sent, accepted, refused, closed };
+  return { sent, accepted, refused, closed, seconds: (performance.now() - begin) / 1_000 };
 }

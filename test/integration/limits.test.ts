@@ -58,20 +58,27 @@ describe('without a front door', () => {
 describe('an attack', () => {
   test('keeps nobody from being heard, and nothing goes over its bound', { timeout: 180_000 }, async () => {
     const bus = await startTestStack({
-      assembly: await synthesise({ APPS: APP, IDENTITY: 'trusted' }),
-      host: { maxInstances: 3 },
+      assembly: await synthesise({
+        APPS: APP,
+        IDENTITY: 'trusted',
+        EVENTS_PER_SECOND: '3',
+        EVENT_BURST: '6',
+      }),
+      host: { maxInstances: 2 },
     });
     try {
       const { quiet, attacked, hostile } = await attack(bus.stack.origin, {
         honest: 20,
-        hostile: 100,
-        together: 2,
-        seconds: 4,
+        hostile: 20,
+        together: 4,
+        perSecond: 20,
+        seconds: 5,
       });
       expect([quiet.lost, attacked.lost]).toEqual([0, 0]);
-      expect(hostile.closed).toBe(100);
-      // Each of three instances lets its burst through, and 50 a second.
-      expect(hostile.mostAccepted).toBeLessThanOrEqual(260);
+      expect(hostile.closed).toBe(20);
+      // Each of two instances lets its burst through, and three a second until it is closed.
+      expect(hostile.each.filter(({ accepted, seconds }) => accepted > 2 * (6 + 3 * seconds))).toEqual([]);
+      expect(hostile.accepted).toBeLessThan(hostile.sent);
       expect(bus.logs.filter((line) => line.includes('"level":"ERROR"'))).toEqual([]);
     } finally {
       await bus.close();
