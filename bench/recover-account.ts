@@ -1,5 +1,6 @@
 /** An account on AWS for the model of a recovery: the simulator's parts with AWS's latencies and quotas, and no faults. */
 import { Registry } from '../lambdas/bus/registry.ts';
+import { DEFAULT_LIMITS } from '../lambdas/contract/limits.ts';
 import { Chance, NO_FAULTS } from '../test/simulator/chance.ts';
 import {
   BEGUN_MS,
@@ -235,6 +236,7 @@ export class Account {
       trackPongs: true,
       transports: ['websocket'] as const,
       pollHoldMs: 25_000,
+      limits: { ...DEFAULT_LIMITS, connectionsPerAddress: 0 },
       identityMode: 'trusted' as const,
       origins: [],
       settings: {},

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import * as z from 'zod/mini';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
-import { ConnectionLimits } from '../../lambdas/bus/limits.ts';
+import { ConnectionLimits, countedAddress } from '../../lambdas/bus/limits.ts';
 import { DEFAULT_LIMITS } from '../../lambdas/contract/limits.ts';
 import { parseOffset } from '../../lambdas/contract/offsets.ts';
 import {
@@ -315,4 +315,15 @@ test('an instance forgets who was silent for longest', () => {
   expect([limits.admits('first'), limits.admits('first')]).toEqual([true, false]);
   for (let n = 0; n < 10_000; n += 1) limits.admits(`other ${n}`);
   expect(limits.admits('first')).toBe(true);
+});
+
+test.each([
+  ['192.0.2.1', '192.0.2.1'],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+  ['2001:0DB8:0001:0002::9', '2001:db8:1:2::/64'],
+  ['2001:db8::1', '2001:db8:0:0::/64'],
+  ['::1', '0:0:0:0::/64'],
+  ['fe80::', 'fe80:0:0:0::/64'],
+])('the address %s is counted as %s', (address, counted) => {
+  expect(countedAddress(address)).toBe(counted);
 });

@@ -3,11 +3,11 @@ import { expect, test } from 'vitest';
 import { attackMinute } from '../../bench/price.ts';
 import { FAN_OUT_SHARE } from '../../lambdas/bus/fan-out.ts';
 import { silenceLimitMs } from '../../lambdas/bus/heartbeat.ts';
+import { DEFAULT_LIMITS } from '../../lambdas/contract/limits.ts';
 import { COUNTS, DURATIONS } from '../../lambdas/contract/metrics.ts';
 import { assembly, template } from '../support/assembly.ts';
 import { MOST_LINE_BYTES } from '../support/observed-run.ts';
 import { alarmMetrics, alarmsOf } from '../support/template-metrics.ts';
-import { DEFAULT_LIMITS } from '../../lambdas/contract/limits.ts';
 
 const page = await readFile(new URL('../../docs/cost.md', import.meta.url), 'utf8');
 const HOURS = 730;
