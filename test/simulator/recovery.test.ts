@@ -87,7 +87,8 @@ describe('the simulator sees', () => {
         void clock.sleep(200).then(() => log.append(groups, entry));
       },
     }));
-    expect(await firstViolation({ sabotage, faults: NO_FAULTS })).toMatch(/never heard/);
+    // What ends a session is in the log too late as well.
+    expect(await firstViolation({ sabotage, faults: NO_FAULTS })).toMatch(/never heard|for no reason/);
   });
 
   test('a log that is read before the memberships are moved', async () => {

@@ -156,13 +156,19 @@ export function mustHear(line: Line, publish: Span): boolean {
   return rooms.length === 0 || rooms.some((room) => isIn(line, room, publish));
 }
 
-/** @param isReplay it is not for who is in an excepted room when he comes back; who has left it meanwhile gets it */
+/**
+ * @param isReplay it is not for who is in an excepted room when he comes back; who has left it meanwhile gets it, and who
+ *   had joined it so shortly before that two clocks may tell it otherwise
+ */
 export function mayHear(line: Line, publish: Span, isReplay: boolean): boolean {
   const { begunAt, except, exceptSid, rooms } = publish;
   if (exceptSid !== undefined && exceptSid === line.sid) return false;
-  const isLeft = (room: string) =>
-    line.operations.some((each) => each.kind === 'leave' && each.room === room && each.sentAt >= begunAt);
-  if (except.some((room) => isIn(line, room, publish) && !(isReplay && isLeft(room)))) return false;
+  const isMoved = (room: string) =>
+    line.operations.some(
+      ({ kind, room: of, sentAt, endedAt = Number.POSITIVE_INFINITY }) =>
+        of === room && (kind === 'leave' ? sentAt >= begunAt : endedAt > begunAt - BEFORE_JOIN_MS),
+    );
+  if (except.some((room) => isIn(line, room, publish) && !(isReplay && isMoved(room)))) return false;
   return rooms.length === 0 || rooms.some((room) => maybeIn(line, room, publish));
 }
 

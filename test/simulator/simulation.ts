@@ -115,6 +115,8 @@ class Simulation {
             eventBurst: 10_000,
             connectionsPerAddress: 10_000,
             connectionsPerUser: 1_000,
+            // An estimate from pages of one is not one.
+            postsPerEvent: 10_000_000,
           },
           identityMode: 'trusted',
           origins: [],
