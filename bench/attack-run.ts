@@ -2,19 +2,28 @@
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import pMap from 'p-map';
+import { WebSocket } from 'ws';
 import { connectRaw, type RawClient } from './raw-client.ts';
 
+/**
+ * `flood` enters and sends as many events as it can, `garbage` sends what is no packet, `silent` never asks for a namespace;
+ * each until it is closed.
+ */
+export type Malice = 'flood' | 'garbage' | 'silent';
+
 export interface AttackOptions {
-  /** Clients that relay an event once a second and wait for its acknowledgement, two to a room. */
+  /** Clients that relay an event and wait for its acknowledgement, two to a room. */
   readonly honest: number;
-  /** Connections that send as fast as the attacker can, until they are closed. */
-  readonly hostile: number;
-  /** How many of them do so at a time: one machine emulates what AWS does on as many as it takes. */
-  readonly together: number;
-  /** Events that each of them sends in a second. */
-  readonly perSecond: number;
-  /** Of the quiet run. */
+  /** How often each of them does; ms. */
+  readonly everyMs: number;
+  /** Hostile connections in the order in which they come. */
+  readonly hostile: readonly Malice[];
+  /** They come spread over this time, as long as the quiet run before. */
   readonly seconds: number;
+  /** Events that one which floods sends in a second. */
+  readonly perSecond: number;
+  /** How long a hostile connection may stay open. */
+  readonly patienceMs: number;
 }
 
 export interface Heard {
@@ -24,52 +33,43 @@ export interface Heard {
   readonly lost: number;
 }
 
-export interface Hostile {
+/** One hostile connection, from its begin to its end. */
+export interface Assault {
+  readonly malice: Malice;
   readonly sent: number;
   readonly accepted: number;
   readonly refused: number;
-  readonly closed: number;
-  /** Accepted of the one that got furthest. */
-  readonly mostAccepted: number;
-  /** What each had accepted, and how long it lasted. */
-  readonly each: readonly { readonly accepted: number; readonly seconds: number }[];
+  readonly closed: boolean;
+  /** From its begin to its end, or to the end of the patience. */
+  readonly seconds: number;
 }
 
 const BATCH_MS = 100;
 /** A connection that is not closed after so many frames is not held by any bound. */
 const MOST_FRAMES = 5_000;
-const PATIENCE_MS = 20_000;
+const ANSWER_MS = 20_000;
 
+/** Honest clients for a while alone, then with the attack, until the last of it is over. */
 export async function attack(
   origin: string,
-  { honest, hostile, together, perSecond, seconds }: AttackOptions,
-): Promise<{ readonly quiet: Heard; readonly attacked: Heard; readonly hostile: Hostile }> {
-  const clients = await pMap(
-    Array.from({ length: honest }, (_, n) => n),
-    (n) => enter(origin, n),
-    {
-      concurrency: 10,
-    },
-  );
+  options: AttackOptions,
+): Promise<{ readonly quiet: Heard; readonly attacked: Heard; readonly assaults: readonly Assault[] }> {
+  const { everyMs, honest, hostile, seconds } = options;
+  const numbers = Array.from({ length: honest }, (_, n) => n);
+  const clients = await pMap(numbers, (n) => enter(origin, n), { concurrency: 10 });
   try {
-    const quiet = await listen(clients, pause(seconds * 1_000));
-    const flood = pMap(Array.from({ length: hostile }), () => assail(origin, perSecond), {
-      concurrency: together,
+    const quiet = await listen(clients, everyMs, pause(seconds * 1_000));
+    const coming = hostile.map(async (malice, n) => {
+      await pause((n * seconds * 1_000) / hostile.length);
+      return await assail(origin, malice, options);
     });
-    const [attacked, each] = await Promise.all([listen(clients, flood), flood]);
-    const sum = (count: (one: Assault) => number) => each.reduce((total, one) => total + count(one), 0);
-    return {
-      quiet,
-      attacked,
-      hostile: {
-        sent: sum(({ sent }) => sent),
-        accepted: sum(({ accepted }) => accepted),
-        refused: sum(({ refused }) => refused),
-        closed: sum(({ closed }) => Number(closed)),
-        each,
-        mostAccepted: Math.max(0, ...each.map(({ accepted }) => accepted)),
-      },
-    };
+    const all = Promise.all(coming);
+    const [attacked, assaults] = await Promise.all([
+      // Those that only wait for their end would make the rest a quiet run.
+      listen(clients, everyMs, Promise.race([all, pause(seconds * 1_000)])),
+      all,
+    ]);
+    return { quiet, attacked, assaults };
   } finally {
     for (const { ws } of clients) ws.terminate();
   }
@@ -81,8 +81,12 @@ async function enter(origin: string, n: number): Promise<RawClient> {
   return client;
 }
 
-/** Relays once a second from each client, spread over the second, until something is over. */
-async function listen(clients: readonly RawClient[], over: Promise<unknown>): Promise<Heard> {
+/** Relays from each client, spread over the time between two events of it, until something is over. */
+async function listen(
+  clients: readonly RawClient[],
+  everyMs: number,
+  over: Promise<unknown>,
+): Promise<Heard> {
   let isOver = false;
   const end = () => {
     isOver = true;
@@ -93,31 +97,22 @@ async function listen(clients: readonly RawClient[], over: Promise<unknown>): Pr
   let lost = 0;
   await Promise.all(
     clients.map(async ({ call }, n) => {
-      await pause((n * 1_000) / clients.length);
+      await pause((n * everyMs) / clients.length);
       while (!isOver) {
         const begin = performance.now();
         const answer = call('relay', { pair: String(Math.floor(n / 2)), n });
-        const heard = await Promise.race([answer.then(() => true), pause(PATIENCE_MS, false)]);
+        const heard = await Promise.race([answer.then(() => true), pause(ANSWER_MS, false)]);
         if (heard) latencies.push(performance.now() - begin);
         else lost += 1;
-        await pause(Math.max(0, 1_000 - (performance.now() - begin)));
+        await pause(Math.max(0, everyMs - (performance.now() - begin)));
       }
     }),
   );
   return { latencies, lost };
 }
 
-interface Assault {
-  readonly sent: number;
-  readonly accepted: number;
-  readonly refused: number;
-  readonly closed: boolean;
-  readonly seconds: number;
-}
-
-/** One hostile connection, from its begin to its end. */
-async function assail(origin: string, perSecond: number): Promise<Assault> {
-  const { ws } = await connectRaw(origin);
+async function assail(origin: string, malice: Malice, options: AttackOptions): Promise<Assault> {
+  const ws = malice === 'flood' ? (await connectRaw(origin)).ws : await open(origin);
   const begin = performance.now();
   let [sent, accepted, refused, closed] = [0, 0, 0, false];
   ws.on('message', (data: Buffer) => {
@@ -129,13 +124,25 @@ async function assail(origin: string, perSecond: number): Promise<Assault> {
   const end = once(ws, 'close').then(() => {
     closed = true;
   });
-  const batch = Math.ceil((perSecond * BATCH_MS) / 1_000);
-  while (!closed && sent < MOST_FRAMES) {
+  if (malice === 'garbage') {
+    ws.send('no packet');
+    sent = 1;
+  }
+  const batch = malice === 'flood' ? Math.ceil((options.perSecond * BATCH_MS) / 1_000) : 0;
+  while (batch > 0 && !closed && sent < MOST_FRAMES) {
     for (let n = 0; n < batch; n += 1) ws.send('421["relay",{"pair":"hostile","n":1}]', () => {});
     sent += batch;
     await Promise.race([end, pause(BATCH_MS)]);
   }
-  await Promise.race([end, pause(PATIENCE_MS)]);
+  await Promise.race([end, pause(options.patienceMs)]);
   ws.terminate();
-  return { sent, accepted, refused, closed, seconds: (performance.now() - begin) / 1_000 };
+  return { malice, sent, accepted, refused, closed, seconds: (performance.now() - begin) / 1_000 };
+}
+
+/** A connection that does not ask for a namespace. */
+async function open(origin: string): Promise<WebSocket> {
+  const ws = new WebSocket(`${origin.replace(/^http/, 'ws')}/socket.io/?EIO=4&transport=websocket`);
+  ws.on('error', () => undefined);
+  await once(ws, 'open');
+  return ws;
 }

@@ -1,4 +1,4 @@
-/** A server that relays events: `[stock | stack | guarded, instances]`; `guarded` keeps the limits of a deployment. */
+/** A server that relays events: `[stock | stack | guarded, instances]`; `guarded` keeps the limits of a deployment, and sweeps. */
 import type { Server } from 'socket.io';
 import { serveStack, serveStock } from './serve.ts';
 
@@ -8,7 +8,13 @@ const UNLIMITED = { EVENTS_PER_SECOND: '10000', EVENT_BURST: '10000' };
 const [kind, instances = '8'] = process.argv.slice(2);
 if (kind === 'stock') await serveStock(relay);
 else
-  await serveStack('./bench/relay-app.ts', Number(instances), undefined, kind === 'guarded' ? {} : UNLIMITED);
+  await serveStack(
+    './bench/relay-app.ts',
+    Number(instances),
+    undefined,
+    kind === 'guarded' ? {} : UNLIMITED,
+    kind === 'guarded',
+  );
 
 /** Does what `relay-app.ts` does. */
 function relay(server: Server): void {

@@ -28,17 +28,19 @@ export async function serveStock(
  *
  * @param prepare is given the stack before anybody knows of it
  * @param settings those that are not the defaults of a deployment
+ * @param schedule whether it sweeps every minute
  */
 export async function serveStack(
   application: string,
   maxInstances: number,
   prepare: (stack: LocalStack) => void = () => {},
   settings: Readonly<Record<string, string>> = {},
+  schedule = false,
 ): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'socketbus-bench-'));
   try {
     await synthesiseInto(directory, { APPS: application, IDENTITY: 'trusted', ...settings });
-    const stack = await startStack({ assembly: directory, schedule: false, host: { maxInstances } });
+    const stack = await startStack({ assembly: directory, schedule, host: { maxInstances } });
     prepare(stack);
     process.send?.(stack.origin);
     await once(process, 'disconnect');

@@ -67,18 +67,20 @@ describe('an attack', () => {
       host: { maxInstances: 2 },
     });
     try {
-      const { quiet, attacked, hostile } = await attack(bus.stack.origin, {
+      const { quiet, attacked, assaults } = await attack(bus.stack.origin, {
         honest: 20,
-        hostile: 20,
-        together: 4,
-        perSecond: 20,
+        everyMs: 1_000,
+        hostile: Array.from({ length: 20 }, (_, n) => (n % 2 === 0 ? 'flood' : 'garbage')),
         seconds: 5,
+        perSecond: 20,
+        patienceMs: 20_000,
       });
       expect([quiet.lost, attacked.lost]).toEqual([0, 0]);
-      expect(hostile.closed).toBe(20);
+      expect(assaults.filter(({ closed }) => !closed)).toEqual([]);
       // Each of two instances lets its burst through, and three a second until it is closed.
-      expect(hostile.each.filter(({ accepted, seconds }) => accepted > 2 * (6 + 3 * seconds))).toEqual([]);
-      expect(hostile.accepted).toBeLessThan(hostile.sent);
+      expect(assaults.filter(({ accepted, seconds }) => accepted > 2 * (6 + 3 * seconds))).toEqual([]);
+      const floods = assaults.filter(({ malice }) => malice === 'flood');
+      for (const { accepted, sent } of floods) expect(accepted).toBeLessThan(sent);
       expect(bus.logs.filter((line) => line.includes('"level":"ERROR"'))).toEqual([]);
     } finally {
       await bus.close();
