@@ -2,8 +2,10 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
 import { dueMinute, dueSlots, minuteOf, slotOf } from '../../lambdas/bus/heartbeat.ts';
+import { Lifecycle } from '../../lambdas/bus/lifecycle.ts';
 import type { Due } from '../../lambdas/bus/ports.ts';
 import type { AuthOutcome } from '../../lambdas/bus/public.ts';
+import { Sweeper } from '../../lambdas/bus/sweeper.ts';
 import {
   connected,
   connectionId,
@@ -373,5 +375,35 @@ describe('what is due', () => {
     await at.lifecycle.accept({ id, connectedAt: START - 45_000, handshake: HANDSHAKE, credentials: {} });
     await at.sweeper.sweep();
     expect(await isOpen(id)).toBe(false);
+  });
+});
+
+describe('a deployment with another interval, while clients are connected', () => {
+  const CLIENTS = 40;
+
+  /** How many of those that connected with one interval are pinged in time by a sweeper with another one. */
+  async function pingedInTime(before: number, after: number): Promise<number> {
+    const config = (pingIntervalMinutes: number) => ({ ...at.bus.config, pingIntervalMinutes });
+    const lifecycle = new Lifecycle({ ...at.bus, config: config(before) });
+    const sweeper = new Sweeper({ ...at.bus, config: config(after) }, lifecycle);
+    at = { ...at, lifecycle, sweeper };
+    const ids = await clients(CLIENTS);
+    await sweepFor(before + at.bus.config.pingTimeoutMinutes);
+    return ids.filter((id) => pings(id) > 0).length;
+  }
+
+  test('that is the same pings all of them in time', async () => {
+    expect(await pingedInTime(4, 4)).toBe(CLIENTS);
+  });
+
+  test('that is longer pings some of them only after they have left', async () => {
+    expect(await pingedInTime(2, 8)).toBeLessThan(CLIENTS);
+  });
+
+  test('that is half as long never pings those in slots that are no more', async () => {
+    const ids = Array.from({ length: CLIENTS }, (_, n) => connectionId(n));
+    const kept = ids.filter((id) => slotOf(id, 8) < 4);
+    expect(await pingedInTime(8, 4)).toBe(kept.length);
+    expect(kept.length).toBeLessThan(CLIENTS);
   });
 });

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { idleMonth } from '../../bench/price.ts';
 import { alternativesOf } from '../../dev/cost/alternatives.ts';
 import { billOf, type Rates } from '../../dev/cost/bill.ts';
 import { fanOutTo, measuredFanOuts } from '../../dev/cost/fan-out.ts';
@@ -63,10 +64,11 @@ describe('an option', () => {
 });
 
 describe('a bill', () => {
-  test('has the connections and pings of the table of idle sockets', () => {
+  test('has the connections and pings of the table of idle sockets, and of the bench', async () => {
     const options = { clients: 1_000, heartbeat: 4 };
     const month = (line('connections', options) ?? 0) + (line('pings', options) ?? 0);
     expect(page).toContain(`| **4** | $${month.toFixed(2)} |`);
+    expect(1_000 * (await idleMonth(4))).toBeCloseTo(month);
   });
 
   test('has the price of clients that poll', () => {

@@ -15,6 +15,9 @@ import { filesOf } from './workspace.ts';
 const page = await readFile(join(REPOSITORY, 'docs/deploy.md'), 'utf8');
 const text = page.replaceAll(/\s+/g, ' ');
 
+/** A process that reads the CDK, beside other tests. */
+const SYNTHESISING = { timeout: 60_000 };
+
 let deployed: TemplateJson;
 beforeAll(async () => {
   deployed = await template(assembly());
@@ -24,31 +27,35 @@ function ofType(type: string, from: TemplateJson = deployed): ResourceJson[] {
   return Object.values(from.Resources).filter(({ Type }) => Type === type);
 }
 
-test('the stack with a name of one’s own has its alias, its certificate and its URL', async () => {
-  const code = (await filesOf('deploy.md')).get('named.ts') ?? '';
-  const directory = await mkdtemp(join(tmpdir(), 'socketbus-named-'));
-  const packages = join(directory, 'node_modules');
-  await mkdir(packages);
-  for (const name of ['aws-cdk-lib', 'constructs'])
-    await symlink(join(REPOSITORY, 'node_modules', name), join(packages, name));
-  // From its source, where the reader has it from the package.
-  const file = join(directory, 'named.mts');
-  await writeFile(file, code.replace("'socketbus'", JSON.stringify(join(REPOSITORY, 'lib/index.ts'))));
-  const env = { PATH: process.env.PATH, HOME: directory, CDK_OUTDIR: join(directory, 'out') };
-  const tsx = import.meta.resolve('tsx');
-  await promisify(execFile)(process.execPath, ['--import', tsx, file], { cwd: REPOSITORY, env });
-  const named = JSON.parse(
-    await readFile(join(directory, 'out', 'Chat.template.json'), 'utf8'),
-  ) as TemplateJson;
-  await rm(directory, { recursive: true });
-  const [distribution] = ofType('AWS::CloudFront::Distribution', named);
-  expect(distribution?.Properties.DistributionConfig).toMatchObject({
-    Aliases: ['chat.example.com'],
-    ViewerCertificate: { AcmCertificateArn: expect.stringContaining('arn:aws:acm:us-east-1:') },
-  });
-  expect(named.Outputs.Url?.Value).toBe('https://chat.example.com');
-  expect(JSON.stringify(named.Outputs.Alias?.Value)).toContain('DomainName');
-});
+test(
+  'the stack with a name of one’s own has its alias, its certificate and its URL',
+  SYNTHESISING,
+  async () => {
+    const code = (await filesOf('deploy.md')).get('named.ts') ?? '';
+    const directory = await mkdtemp(join(tmpdir(), 'socketbus-named-'));
+    const packages = join(directory, 'node_modules');
+    await mkdir(packages);
+    for (const name of ['aws-cdk-lib', 'constructs'])
+      await symlink(join(REPOSITORY, 'node_modules', name), join(packages, name));
+    // From its source, where the reader has it from the package.
+    const file = join(directory, 'named.mts');
+    await writeFile(file, code.replace("'socketbus'", JSON.stringify(join(REPOSITORY, 'lib/index.ts'))));
+    const env = { PATH: process.env.PATH, HOME: directory, CDK_OUTDIR: join(directory, 'out') };
+    const tsx = import.meta.resolve('tsx');
+    await promisify(execFile)(process.execPath, ['--import', tsx, file], { cwd: REPOSITORY, env });
+    const named = JSON.parse(
+      await readFile(join(directory, 'out', 'Chat.template.json'), 'utf8'),
+    ) as TemplateJson;
+    await rm(directory, { recursive: true });
+    const [distribution] = ofType('AWS::CloudFront::Distribution', named);
+    expect(distribution?.Properties.DistributionConfig).toMatchObject({
+      Aliases: ['chat.example.com'],
+      ViewerCertificate: { AcmCertificateArn: expect.stringContaining('arn:aws:acm:us-east-1:') },
+    });
+    expect(named.Outputs.Url?.Value).toBe('https://chat.example.com');
+    expect(JSON.stringify(named.Outputs.Alias?.Value)).toContain('DomainName');
+  },
+);
 
 test('what is asked of the stack’s outputs is among them', () => {
   const asked = [...page.matchAll(/\bout (\w+)\)/g)].map(([, name = '']) => name);
