@@ -99,6 +99,16 @@ describe('a bill', () => {
     expect(text).toContain(`(${evenAt({ transports: 'websocket', heartbeat: 8 })} with`);
   });
 
+  test('is above AppSync’s but for many large events', () => {
+    const appSync = (options: Record<string, number | string>) =>
+      alternativesOf(workload(options), rates.page).find(({ name }) => /AppSync/.test(name))?.usd ?? 0;
+    const busy = { clients: 1_000, publishes: 10_000_000, audience: 50 };
+    for (const options of [{ clients: 0 }, { clients: 1_000 }, busy]) {
+      expect(appSync(options)).toBeLessThan(usd(options));
+    }
+    expect(appSync({ ...busy, bytes: 20_000 })).toBeGreaterThan(usd({ ...busy, bytes: 20_000 }));
+  });
+
   test('counts a message for each 32 KB that an event has', () => {
     const options = { clients: 100, publishes: 1_000_000, audience: 100 };
     const [small, large] = [40, 33].map(
