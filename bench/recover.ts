@@ -30,7 +30,7 @@ const WARM_UPS = 500;
 /** What waits in a queue on this machine is not to be published again meanwhile, which makes the queue longer. */
 const PUBLISH_TIMEOUT_MS = 60_000;
 /** What has not come so long after the last thing that came is lost. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 100_000;
 const LONGEST_MS = 5 * 60_000;
 
 const SERVERS = { stock: 'Socket.IO server', stack: 'local stack' } as const;
