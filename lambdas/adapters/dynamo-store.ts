@@ -1,6 +1,7 @@
 /** The store on DynamoDB. Each method is one call unless its contract says otherwise. */
 import pMap from 'p-map';
 import { UnavailableError } from '../bus/errors.ts';
+import { STRIKE_MS } from '../bus/limits.ts';
 import type {
   Clock,
   Connection,
@@ -128,23 +129,58 @@ export class DynamoStore implements Store {
     for (const key of addressKeys(connection)) await this.#deleteIfNames(key, connection.id);
   }
 
+  async tally(
+    connectionId: string,
+    { window, packets }: { readonly window: number; readonly packets: number },
+  ): Promise<number> {
+    const Key = connectionKey(connectionId);
+    const ExpressionAttributeValues = { ':window': window, ':packets': packets };
+    const add = () =>
+      this.#calls.update({
+        Key,
+        UpdateExpression: 'SET packets = packets + :packets',
+        ConditionExpression: 'tallied = :window',
+        ExpressionAttributeValues,
+        ReturnValues: 'ALL_NEW',
+      });
+    const begin = () =>
+      this.#calls.update({
+        Key,
+        UpdateExpression: 'SET packets = :packets, tallied = :window',
+        ConditionExpression: 'attribute_exists(p) AND (attribute_not_exists(tallied) OR tallied < :window)',
+        ExpressionAttributeValues,
+        ReturnValues: 'ALL_NEW',
+      });
+    // Another instance may have begun the window meanwhile.
+    const row = (await add()) ?? (await begin()) ?? (await add());
+    return row === undefined ? 0 : (row.packets as number);
+  }
+
   async strike(connectionId: string, at: number, withinMs: number): Promise<number> {
+    const Key = connectionKey(connectionId);
     const counted = await this.#calls.update({
-      Key: connectionKey(connectionId),
-      UpdateExpression: 'SET strikes = strikes + :one',
-      ConditionExpression: 'attribute_exists(strikes) AND struckAt > :since',
-      ExpressionAttributeValues: { ':one': 1, ':since': at - withinMs },
+      Key,
+      UpdateExpression: 'SET strikes = strikes + :one, lastStruckAt = :at',
+      ConditionExpression: 'struckAt > :since AND lastStruckAt <= :before',
+      ExpressionAttributeValues: {
+        ':one': 1,
+        ':at': at,
+        ':since': at - withinMs,
+        ':before': at - STRIKE_MS,
+      },
       ReturnValues: 'ALL_NEW',
     });
     if (counted !== undefined) return counted.strikes as number;
     const first = await this.#calls.update({
-      Key: connectionKey(connectionId),
-      UpdateExpression: 'SET strikes = :one, struckAt = :at',
-      ConditionExpression: 'attribute_exists(p)',
-      ExpressionAttributeValues: { ':one': 1, ':at': at },
+      Key,
+      UpdateExpression: 'SET strikes = :one, struckAt = :at, lastStruckAt = :at',
+      ConditionExpression: 'attribute_exists(p) AND (attribute_not_exists(struckAt) OR struckAt <= :since)',
+      ExpressionAttributeValues: { ':one': 1, ':at': at, ':since': at - withinMs },
       ReturnValues: 'ALL_NEW',
     });
-    return first === undefined ? 0 : 1;
+    if (first !== undefined) return 1;
+    const row = await this.#calls.get(Key);
+    return typeof row?.strikes === 'number' ? row.strikes : 0;
   }
 
   async connection(id: string): Promise<Connection | undefined> {

@@ -1,7 +1,8 @@
 /**
- * What one connection may send (design D12). Counted in the memory of each instance, so that an event costs no write:
- * a connection whose events reach several instances may have as much at each. What goes beyond is refused, and a second
- * of it is a strike in the connection's row, which all instances count together; the third within a minute is the end.
+ * What one connection may send (design D12). Counted in the memory of each instance, so that an event costs no write. An
+ * instance handles one event at a time, so a flood is spread over many, none of which sees much of it: who sends a lot at one
+ * has that written in the connection's row, where all of them are added up. What goes beyond is refused, and a second of
+ * that is a strike in the row; the third within a minute is the end.
  */
 import { isIPv6 } from 'node:net';
 import type { Limits } from '../contract/limits.ts';
@@ -15,6 +16,10 @@ export const STRIKE_MS = 1_000;
 export const STRIKES_WITHIN_MS = 60_000;
 /** With this many strikes a connection is closed. */
 export const MOST_STRIKES = 3;
+/** Packets are added up over so long, in windows that all instances have in common. */
+export const WINDOW_MS = 10_000;
+/** An instance writes down what it has seen when it is such a part of what is allowed in a window. */
+const PARTS = 20;
 /** Connections that an instance remembers; whoever was silent for longest is forgotten, and has a full bucket again. */
 const MOST_REMEMBERED = 10_000;
 
@@ -37,9 +42,21 @@ export function countedAddress(address: string): string {
 
 export const rateLimited = (message: string): BusError => new BusError('rate_limited', message);
 
+/** What one instance has seen of a connection. */
+export interface Share {
+  /** Number of the window. */
+  readonly window: number;
+  readonly packets: number;
+}
+
 interface Remembered {
   events: Level;
   joins: Level;
+  window: number;
+  /** Of the window, and not in the row yet. */
+  packets: number;
+  /** Number of a window in which no more is let in. */
+  full: number | undefined;
   struckAt: Millis | undefined;
   cut: boolean;
 }
@@ -62,9 +79,36 @@ export class ConnectionLimits {
   /** Counts a packet; false where it is one too many. */
   admits(connectionId: string): boolean {
     const its = this.#of(connectionId);
-    const left = take(its.events, this.#events, this.#clock.now());
-    if (left !== undefined) its.events = left;
-    return left !== undefined;
+    const now = this.#clock.now();
+    if (its.full === windowAt(now)) return false;
+    const left = take(its.events, this.#events, now);
+    if (left === undefined) return false;
+    its.events = left;
+    if (its.window !== windowAt(now)) its.packets = 0;
+    its.window = windowAt(now);
+    its.packets += 1;
+    return true;
+  }
+
+  /** What is to be added to the connection's row now, if anything; after a packet was let in. */
+  share(connectionId: string): Share | undefined {
+    const its = this.#of(connectionId);
+    const { window, packets } = its;
+    if (packets < Math.ceil(this.#perWindow / PARTS)) return undefined;
+    its.packets = 0;
+    return { window, packets };
+  }
+
+  /** Told what all instances together have seen in a window; false where that is too much. */
+  holds(connectionId: string, { window }: Share, total: number): boolean {
+    if (total <= this.#perWindow) return true;
+    this.#of(connectionId).full = window;
+    return false;
+  }
+
+  get #perWindow(): number {
+    const { perSecond, burst } = this.#events;
+    return burst + (perSecond * WINDOW_MS) / 1_000;
   }
 
   /** What the handler of one event of a connection may cause. */
@@ -100,6 +144,9 @@ export class ConnectionLimits {
     const its = this.#byConnection.get(connectionId) ?? {
       events: fullBucket(this.#events, now),
       joins: fullBucket(this.#joins, now),
+      window: windowAt(now),
+      packets: 0,
+      full: undefined,
       struckAt: undefined,
       cut: false,
     };
@@ -110,6 +157,10 @@ export class ConnectionLimits {
     if (this.#byConnection.size > MOST_REMEMBERED && oldest !== undefined) this.#byConnection.delete(oldest);
     return its;
   }
+}
+
+function windowAt(at: Millis): number {
+  return Math.floor(at / WINDOW_MS);
 }
 
 /** What is left of what one event of a client may cause. */

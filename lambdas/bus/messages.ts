@@ -120,12 +120,20 @@ export class Messages {
     if (this.#limits.isCut(connectionId)) return;
     if (!this.#limits.admits(connectionId)) return this.#refuse(connectionId, packet);
     try {
+      if (!(await this.#fitsWithOthers(connectionId))) return await this.#refuse(connectionId, packet);
       await this.#route(connectionId, packet);
     } catch (error) {
       if (error instanceof ProtocolError) throw error;
       this.#bus.log.error('a packet could not be handled', { connectionId, type: packet.type, error });
       await this.#answerFailure(connectionId, packet);
     }
+  }
+
+  /** Whether other instances have let in so much of the connection that this one must not. */
+  async #fitsWithOthers(connectionId: string): Promise<boolean> {
+    const share = this.#limits.share(connectionId);
+    if (share === undefined) return true;
+    return this.#limits.holds(connectionId, share, await this.#bus.store.tally(connectionId, share));
   }
 
   /**

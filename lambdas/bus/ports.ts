@@ -248,7 +248,15 @@ export interface Store {
   countsTo(group: CountedGroup, most: number, without?: MemberId): Promise<boolean>;
   /** Takes the connection out of those that are counted at an address; repeating it is harmless. */
   uncount(connection: Pick<Connection, 'id' | 'countedAt'>): Promise<void>;
-  /** Writes a strike in the connection's row; returns how many it has within the time. 0: there is no row. */
+  /**
+   * Adds to what the connection has sent in a window of time; returns the sum. 0: there is no row, or a later window has
+   * begun.
+   */
+  tally(connectionId: string, share: { readonly window: number; readonly packets: number }): Promise<number>;
+  /**
+   * Writes a strike in the connection's row, unless there was one less than a second before; returns how many it has within
+   * the time. 0: there is no row.
+   */
   strike(connectionId: string, at: Millis, withinMs: number): Promise<number>;
   /** By its id or its address; a WebSocket that has not taken over yet is nobody's address. */
   connection(id: string): Promise<Connection | undefined>;

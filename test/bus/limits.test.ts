@@ -2,6 +2,8 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import * as z from 'zod/mini';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
 import { ConnectionLimits, countedAddress } from '../../lambdas/bus/limits.ts';
+import { Messages } from '../../lambdas/bus/messages.ts';
+import { Upgrades } from '../../lambdas/bus/upgrade.ts';
 import { DEFAULT_LIMITS } from '../../lambdas/contract/limits.ts';
 import { parseOffset } from '../../lambdas/contract/offsets.ts';
 import {
@@ -67,12 +69,39 @@ const say = async (count: number, frame = '421["hello"]') => {
 describe('a connection', () => {
   beforeEach(() => begin());
 
-  test('that sends as many events as it may at once hears no refusal, and nothing is written', async () => {
-    const before = await at.table.rows();
+  test('that sends as many events as it may at once hears no refusal', async () => {
     await say(99);
     expect(acks(ONE)).toHaveLength(99);
     expect(refused(ONE)).toEqual([]);
+  });
+
+  test('that sends less than three events a second costs no write of them', async () => {
+    const before = await at.table.rows();
+    for (let n = 0; n < 6; n += 1) {
+      await say(28);
+      at.clock.advance(10_000);
+    }
+    expect(acks(ONE)).toHaveLength(6 * 28);
     expect(await at.table.rows()).toEqual(before);
+  });
+
+  test('whose events reach many instances has no more than one that all of them count, but for what they have not told', async () => {
+    const instances = Array.from(
+      { length: 30 },
+      () => new Messages(at.bus, at.lifecycle, new Upgrades(at.bus, at.lifecycle)),
+    );
+    // None of them sees half of what it would let in. With 600 in ten seconds the window is full.
+    const flood = async () => {
+      for (const instance of instances) {
+        for (let n = 0; n < 40; n += 1) await instance.handle(ONE, '421["hello"]');
+      }
+    };
+    await flood();
+    expect(refused(ONE)).toHaveLength(10 * (40 - 29));
+    expect(at.wire.closed).toEqual([]);
+    at.clock.advance(10_000);
+    await instances[29]!.handle(ONE, '421["hello"]');
+    expect(refused(ONE)).toHaveLength(110);
   });
 
   test('that sends one too many is refused it, by its acknowledgement, and may go on a moment later', async () => {
@@ -119,11 +148,22 @@ describe('a connection', () => {
     expect(at.wire.closed).toEqual([]);
   });
 
-  test('whose strikes come from three instances is closed at once', async () => {
+  test('whose strikes come from several instances is closed at the third, of which there is one a second', async () => {
     const strikes = () => at.store.strike(ONE, at.clock.now(), 60_000);
-    expect([await strikes(), await strikes()]).toEqual([1, 2]);
-    await say(100);
+    expect([await strikes(), await strikes()]).toEqual([1, 1]);
+    at.clock.advance(1_000);
+    expect([await strikes(), await strikes()]).toEqual([2, 2]);
+    at.clock.advance(1_000);
+    await say(101);
     expect(at.wire.closed).toEqual([ONE]);
+  });
+
+  test('has its events added up in the row that it has, of one window', async () => {
+    const tally = (window: number, packets: number, id = ONE) => at.store.tally(id, { window, packets });
+    expect([await tally(7, 30), await tally(7, 30), await tally(8, 30), await tally(7, 30)]).toEqual([
+      30, 60, 30, 0,
+    ]);
+    expect(await tally(7, 30, connectionId(9))).toBe(0);
   });
 
   test('that is gone has no strikes', async () => {
