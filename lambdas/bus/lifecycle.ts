@@ -346,7 +346,12 @@ export class Lifecycle implements SocketEnder {
     const deadline = this.#bus.clock.now() + REPLY_POST_MS;
     const frame = disconnectFrame(namespace);
     const outcome = await postUntil(this.#bus, connectionId, frame, retryThrottled, deadline);
-    if (outcome !== 'ok' && outcome !== 'gone') return this.close(connectionId);
+    if (outcome !== 'ok' && outcome !== 'gone') {
+      await this.#cut(connectionId);
+      // Told or not, it does not come back to this one.
+      await this.leaveNamespace(socket);
+      return this.disconnected(connectionId);
+    }
     await this.leaveNamespace(socket);
     if (close) await this.#bus.wire.close(connectionId);
   }
@@ -383,9 +388,13 @@ export class Lifecycle implements SocketEnder {
    * @throws UnavailableError where it may still be there
    */
   async close(connectionId: string, ended = false): Promise<void> {
+    await this.#cut(connectionId);
+    await this.disconnected(connectionId, ended);
+  }
+
+  async #cut(connectionId: string): Promise<void> {
     if (!(await this.#bus.wire.close(connectionId)))
       throw new UnavailableError('a connection could not be cut');
-    await this.disconnected(connectionId, ended);
   }
 
   /** Closes a connection that broke the protocol, and says how. @throws as {@link close} */

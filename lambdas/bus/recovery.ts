@@ -3,6 +3,7 @@
  * before its CONNECT reply. Nothing hangs on what the platform told us of the old connection.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import pMap from 'p-map';
 import { hasIdForm } from '../contract/ids.ts';
 import type { Bus } from './context.ts';
@@ -200,19 +201,42 @@ function sameHash(one: string, other: string): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-/** The same somebody to every application: claims may have changed, who it is may not. */
+/** Claims that differ from one token to the next and say nothing of its holder (RFC 7519, 4.1.4 to 4.1.7). */
+const OF_ONE_TOKEN = new Set(['exp', 'nbf', 'iat', 'jti']);
+
+/**
+ * The same somebody to every application, who may do the same: rooms are given back unasked, so whoever has lost a
+ * right, or won one, begins anew and is asked at every door.
+ */
 function sameIdentities(
   before: Readonly<Record<string, Json>>,
   now: Readonly<Record<string, Json>>,
 ): boolean {
-  return [...new Set([...Object.keys(before), ...Object.keys(now)])].every(
-    (application) => whoIs(before[application]) === whoIs(now[application]),
+  return [...new Set([...Object.keys(before), ...Object.keys(now)])].every((application) =>
+    isDeepStrictEqual(lasting(before[application]), lasting(asStored(now[application]))),
   );
 }
 
-function whoIs(identity: Json | undefined): string {
-  if (typeof identity !== 'object' || identity === null || Array.isArray(identity))
-    return JSON.stringify(identity ?? null);
-  const { id } = identity as { readonly id?: Json };
-  return id === undefined ? JSON.stringify(identity) : `id ${String(id)}`;
+/** As a row gives it back: properties without a value are none. */
+function asStored(identity: Json | undefined): Json | undefined {
+  return identity === undefined ? undefined : (JSON.parse(JSON.stringify(identity)) as Json);
+}
+
+/** @returns without what only says which token it was; `7` and `"7"` are the same id */
+function lasting(identity: Json | undefined): unknown {
+  if (!isRecord(identity)) return identity;
+  const { id, claims, ...rest } = identity;
+  return {
+    ...kept(rest),
+    ...(id === undefined ? {} : { id: String(id) }),
+    ...(claims === undefined ? {} : { claims: isRecord(claims) ? kept(claims) : claims }),
+  };
+}
+
+function kept(claims: Readonly<Record<string, Json>>): Readonly<Record<string, Json>> {
+  return Object.fromEntries(Object.entries(claims).filter(([name]) => !OF_ONE_TOKEN.has(name)));
+}
+
+function isRecord(value: Json | undefined): value is Readonly<Record<string, Json>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

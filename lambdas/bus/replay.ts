@@ -39,7 +39,10 @@ export function planReplay(
 ): ReplayPlan {
   const parsed = parseOffset(offsetText);
   const offset = parsed !== undefined && parsed.position <= now + SKEW_MS ? parsed : undefined;
-  const received = Math.max(offset?.position ?? 0, session.position);
+  // The client says what its last event was; after its connection ended it had none. What ended its session since then is
+  // in the log, and is found whatever it says.
+  const last = Math.min(offset?.position ?? 0, session.closedAt ?? Number.POSITIVE_INFINITY);
+  const received = Math.max(last, session.position);
   const start = Math.min(received, session.gap ?? received) - OVERLAP_MS;
   const { namespace, id, rooms } = socket;
   const source = (group: LoggedGroup, since: Millis): ReplaySource => ({

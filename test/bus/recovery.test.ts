@@ -340,6 +340,13 @@ const cases: readonly Case[] = [
     expected: null,
   },
   {
+    name: 'disconnected by the server meanwhile, and says that its last event came after that',
+    back: 150,
+    since: offset(149_000, 'forged'),
+    log: [{ at: 105_000, id: 'end', ends: true }],
+    expected: null,
+  },
+  {
     name: 'somebody else was disconnected meanwhile',
     log: [{ at: 105_000, id: 'end', ends: 'somebody else' }],
     expected: [],

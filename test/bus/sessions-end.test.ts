@@ -135,6 +135,32 @@ describe('a session', () => {
     expect(await isOpen(back.connectionId)).toBe(false);
   });
 
+  test.each([
+    ['a right less', { groups: [5] }, { groups: [] }, false],
+    ['a right more', { groups: [5] }, { groups: [5, 6] }, false],
+    ['the same rights', { groups: [5], jti: 'a' }, { groups: [5], jti: 'b', iat: seconds(0) }, true],
+  ])('is had back with %s only where that is the same', async (_, before, after, isBack) => {
+    const socket = await connect(1, await token({ sub: '1', ...before }));
+    expect(await socket.ask('join-group', { groupId: 5 })).toMatchObject({ ok: true });
+    await at.lifecycle.disconnected(socket.connectionId);
+    const pid = pidOf(socket);
+    const back = await connect(2, await token({ sub: '1', ...after }), { pid });
+    expect(pidOf(back) === pid).toBe(isBack);
+    expect(await heardBy('group:5')).toBe(isBack ? 1 : 0);
+  });
+
+  test.each(['ok', 'throttled', 'failed', 'refused'] as const)(
+    'that its own server ended is not had back, though its DISCONNECT was %s',
+    async (outcome) => {
+      const socket = await connect(1, ana);
+      at.wire.outcome = (_, frame) => (frame.startsWith('41') ? outcome : 'ok');
+      const record = await at.store.socket({ namespace: '/', id: socket.id });
+      await at.lifecycle.disconnectSocket({ ...record!, namespace: '/', id: socket.id }, false);
+      const pid = pidOf(socket);
+      expect(pidOf(await connect(2, ana, { pid }))).not.toBe(pid);
+    },
+  );
+
   test('is not had back with a token that has ended', async () => {
     const short = await token({ sub: '1', exp: seconds(90) });
     const socket = await connect(1, short);
