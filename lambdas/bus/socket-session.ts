@@ -39,7 +39,9 @@ import type { Found } from './union-reader.ts';
  * another instance, which is what usually holds the earlier message up.
  */
 const PREREQUISITE_MS = 1_500;
+/** The first pause between two looks; each is twice as long as the one before, up to the longest. */
 const PREREQUISITE_STEP_MS = 25;
+const LONGEST_STEP_MS = 200;
 
 /** How a session ends a socket; given by the lifecycle, which knows the write order. */
 export interface SocketEnder {
@@ -319,10 +321,11 @@ export class ApplicationSocket implements AnySocket {
 
   async eventually(predicate: () => boolean): Promise<boolean> {
     const { clock } = this.#session.bus;
-    for (const deadline = clock.now() + PREREQUISITE_MS; ; ) {
+    const deadline = clock.now() + PREREQUISITE_MS;
+    for (let step = PREREQUISITE_STEP_MS; ; step = Math.min(2 * step, LONGEST_STEP_MS)) {
       if (predicate()) return true;
       if (clock.now() >= deadline) return false;
-      await clock.sleep(PREREQUISITE_STEP_MS);
+      await clock.sleep(Math.min(step, deadline - clock.now()));
       if (!(await this.#session.refresh())) return false;
       this.#takeFresh();
     }
