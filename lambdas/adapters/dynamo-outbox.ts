@@ -210,6 +210,16 @@ export class DynamoOutbox implements Outbox {
     return row === undefined ? undefined : linkedTo(row);
   }
 
+  async countEarly(address: string, most: number): Promise<boolean> {
+    const counted = await this.#calls.update({
+      Key: connectionKey(address),
+      UpdateExpression: 'ADD early :one',
+      ConditionExpression: 'attribute_exists(p) AND (attribute_not_exists(early) OR early < :most)',
+      ExpressionAttributeValues: { ':one': 1, ':most': most },
+    });
+    return counted !== undefined;
+  }
+
   async upgrade(id: string, address: string, appended: number): Promise<'upgraded' | 'more' | 'closed'> {
     const refused = await this.#calls.transactOr([
       {

@@ -520,6 +520,8 @@ export interface Outbox {
   endProbe(id: string, address: string): Promise<void>;
   /** The connection's id for a WebSocket that is, or was, to take over. */
   probedBy(address: string): Promise<string | undefined>;
+  /** Counts a frame of a WebSocket that has not taken over; false where `most` have been counted before. */
+  countEarly(address: string, most: number): Promise<boolean>;
   /** The WebSocket takes over, if nothing was put in after the first `appended` frames. */
   upgrade(id: string, address: string, appended: number): Promise<'upgraded' | 'more' | 'closed'>;
 }

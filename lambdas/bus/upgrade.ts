@@ -16,11 +16,17 @@ const PROBE_ANSWER = '3probe';
 /** How long each post of the switch is tried. */
 const POST_MS = 3_000;
 /**
- * How long a frame waits for the taking over that the frame before it asked for (design D13): long, because the
- * instance that handles the request for it may be starting.
+ * How long a frame waits for the taking over that the frame before it asked for (design D13): an instance that handles
+ * the request for it may be starting, and has frames to post.
  */
-const TAKEOVER_MS = 10_000;
+const TAKEOVER_MS = 4_000;
 const TAKEOVER_STEP_MS = 50;
+/**
+ * Frames of one attempt that may wait. Whether `5` was sent before them cannot be told: it may be with an instance that
+ * is starting, and until that has read it nothing is written of it. So whoever never sends it would hold an execution
+ * with every frame. They are counted in the row, for an instance that waits handles nothing else, and sees no other.
+ */
+export const MOST_EARLY_FRAMES = 20;
 
 export class Upgrades {
   readonly #bus: Bus;
@@ -85,20 +91,24 @@ export class Upgrades {
 
   /**
    * The connection of a WebSocket whose taking over is under way: its client sends frames as soon as it has asked for
-   * it. Undefined where there is none; where it does not come, or not in time, the connection is closed, for its client
-   * polls no more.
+   * it. Undefined where there is none; where it does not come, or not in time, or for too many frames, the connection is
+   * closed, for its client polls no more.
    */
   async awaited(address: string): Promise<Connection | undefined> {
     const { clock, outbox, store } = this.#bus;
     const id = await outbox.probedBy(address);
     if (id === undefined) return undefined;
+    let waits = false;
     for (const deadline = clock.now() + TAKEOVER_MS; clock.now() < deadline; ) {
-      await clock.sleep(TAKEOVER_STEP_MS);
       const session = await outbox.session(id);
       if (session?.open !== true) return undefined;
       if (session.address === address) return store.connection(address);
       if (session.probe?.address !== address) break;
+      waits ||= await outbox.countEarly(address, MOST_EARLY_FRAMES);
+      if (!waits) break;
+      await clock.sleep(TAKEOVER_STEP_MS);
     }
+    this.#bus.log.info('frames came before an upgrade, closing the connection', { connectionId: id });
     await this.#lifecycle.close(id);
     return undefined;
   }

@@ -2,8 +2,10 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import * as z from 'zod/mini';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
 import { deliver } from '../../lambdas/bus/delivery.ts';
+import { Messages } from '../../lambdas/bus/messages.ts';
 import { pollingId } from '../../lambdas/bus/names.ts';
 import type { PollAnswer } from '../../lambdas/bus/polling.ts';
+import { MOST_EARLY_FRAMES, Upgrades } from '../../lambdas/bus/upgrade.ts';
 import { connectionId, plainFrame, type World, world } from '../support/world.ts';
 
 const chat = defineApp({
@@ -316,6 +318,40 @@ describe('the upgrade', () => {
     const early = at.messages.handle(address, '420["join",{"room":"a"}]');
     await Promise.all([early, at.messages.handle(address, '5')]);
     expect(at.wire.to(address)).toEqual(['3probe', '430[{"ok":true}]']);
+  });
+
+  test('handles as many frames that overtake it as a client may have kept back', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    const early = Array.from({ length: MOST_EARLY_FRAMES }, (_, n) => `42${n}["join",{"room":"a"}]`);
+    await Promise.all([...early, '5'].map((frame) => at.messages.handle(address, frame)));
+    const answers = early.map((_, n) => `43${n}[{"ok":true}]`);
+    expect(at.wire.to(address).slice(1).sort()).toEqual(answers.sort());
+  });
+
+  test('that is never asked for holds few frames, for seconds, whichever instances they reach', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    let [waiting, most] = [0, 0];
+    at.clock.sleep = () => {
+      waiting += 1;
+      most = Math.max(most, waiting);
+      return new Promise(() => undefined);
+    };
+    const instance = () => new Messages(at.bus, at.lifecycle, new Upgrades(at.bus, at.lifecycle));
+    for (let n = 0; n < 100; n += 1) void instance().handle(address, '42["join",{}]');
+    await expect.poll(() => at.wire.closed).toContain(address);
+    expect(most).toBeLessThanOrEqual(MOST_EARLY_FRAMES);
+    expect(await at.store.connection(pollingId(poller.sid))).toMatchObject({ open: false });
+  });
+
+  test('that is not asked for within seconds of its first frame ends the connection', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    const before = at.clock.now();
+    await at.messages.handle(address, '42["join",{}]');
+    expect(at.clock.now() - before).toBeLessThanOrEqual(4_050);
+    expect(at.wire.closed).toContain(address);
   });
 
   test('leaves nothing behind when the WebSocket ends', async () => {
