@@ -25,6 +25,14 @@ import type { Upgrades } from './upgrade.ts';
 const PROBE = 'probe';
 /** How long a namespace counts as just left: frames sent before the DISCONNECT may be handled after it. */
 const LEFT_GRACE_MS = 60_000;
+/** So many packets of one polling request are refused; one more ends the connection. A request has room for thousands. */
+const MOST_REFUSALS = 50;
+
+/** What one polling request is refused: told at its end, in one write. */
+interface Refusals {
+  count: number;
+  readonly frames: string[];
+}
 
 export class Messages {
   readonly #bus: Bus;
@@ -57,6 +65,7 @@ export class Messages {
   async handleAll(connectionId: string, frames: readonly string[]): Promise<readonly string[]> {
     const assembler = new PacketAssembler();
     let parts: string[] = [];
+    const refusals: Refusals = { count: 0, frames: [] };
     let ponged = false;
     try {
       for (const frame of frames) {
@@ -67,10 +76,12 @@ export class Messages {
         if (packet.type === 'message' || packet.type === 'binary') {
           const whole = assembler.add(packet.data);
           parts = assembler.incomplete ? [...parts, frame] : [];
-          if (whole !== undefined) await this.#message(connectionId, whole);
+          if (whole !== undefined) await this.#message(connectionId, whole, refusals);
         } else await this.#dispatch(connectionId, frame);
       }
       this.#checkSize(parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0));
+      if (refusals.frames.length > 0 && !this.#limits.isCut(connectionId))
+        await deliver(this.#bus, connectionId, refusals.frames);
       return parts;
     } catch (error) {
       if (error instanceof ProtocolError) await this.#violation(connectionId, error);
@@ -88,9 +99,9 @@ export class Messages {
 
   async #dispatch(connectionId: string, frame: string): Promise<void> {
     const packet = decodeEnginePacket(frame);
+    if (packet.type === 'message') return this.#message(connectionId, decodeSocketPacket(packet.data));
+    if (!(await this.#admitsOwn(connectionId, packet.type))) return;
     switch (packet.type) {
-      case 'message':
-        return this.#message(connectionId, decodeSocketPacket(packet.data));
       case 'pong':
         return this.#pong(connectionId);
       case 'upgrade':
@@ -106,6 +117,16 @@ export class Messages {
     }
   }
 
+  /** Engine.IO's own packets count as the others do, but nobody waits for an answer to one. */
+  async #admitsOwn(connectionId: string, type: string): Promise<boolean> {
+    if (this.#limits.isCut(connectionId)) return false;
+    if (this.#limits.admits(connectionId) && (await this.#fitsWithOthers(connectionId))) return true;
+    // Whoever has asked to take over polls no more: dropped, it would be deaf.
+    if (type === 'upgrade') await this.#cut(connectionId, 'it is over its limit');
+    else if (this.#limits.strikes(connectionId)) await this.#strike(connectionId);
+    return false;
+  }
+
   async #pong(connectionId: string): Promise<void> {
     const { clock, config, store } = this.#bus;
     if (!config.trackPongs) return;
@@ -115,12 +136,13 @@ export class Messages {
     await this.#upgrades.settle(connectionId);
   }
 
-  async #message(connectionId: string, packet: SocketPacket): Promise<void> {
+  async #message(connectionId: string, packet: SocketPacket, refusals?: Refusals): Promise<void> {
     // Of what it sent before it was closed, the rest is dropped without a look.
     if (this.#limits.isCut(connectionId)) return;
-    if (!this.#limits.admits(connectionId)) return this.#refuse(connectionId, packet);
+    if (!this.#limits.admits(connectionId)) return this.#refuse(connectionId, packet, refusals);
     try {
-      if (!(await this.#fitsWithOthers(connectionId))) return await this.#refuse(connectionId, packet);
+      if (!(await this.#fitsWithOthers(connectionId)))
+        return await this.#refuse(connectionId, packet, refusals);
       await this.#route(connectionId, packet);
     } catch (error) {
       if (error instanceof ProtocolError) throw error;
@@ -139,23 +161,35 @@ export class Messages {
   /**
    * One packet too many, refused before anything is read: who wants an answer gets one, who does not is told with the
    * strike. What cannot be refused ends the connection: it would believe that it has left, or has answered.
+   * @param refusals where to leave what the client is told, instead of telling it
    */
-  async #refuse(connectionId: string, { type, namespace, id, data }: SocketPacket): Promise<void> {
-    const error = rateLimited('too many events');
+  async #refuse(connectionId: string, packet: SocketPacket, refusals?: Refusals): Promise<void> {
     const isStrike = this.#limits.strikes(connectionId);
     try {
-      if (type === PacketType.EVENT || type === PacketType.BINARY_EVENT) {
-        if (id !== undefined)
-          await deliver(this.#bus, connectionId, ackFrames(namespace, id, [refusal(error)]));
-        else if (isStrike) await deliver(this.#bus, connectionId, this.#errorFrames(namespace, data, error));
-      } else if (type === PacketType.CONNECT) {
-        const told = connectErrorFrame(namespace, error.message, { code: error.code });
-        await deliver(this.#bus, connectionId, [told]);
-      } else return await this.#cut(connectionId, 'it is over its limit');
+      const told = this.#refusalFrames(packet, isStrike);
+      if (told === undefined) return await this.#cut(connectionId, 'it is over its limit');
+      if (refusals === undefined) {
+        if (told.length > 0) await deliver(this.#bus, connectionId, told);
+      } else {
+        refusals.count += 1;
+        refusals.frames.push(...told);
+        if (refusals.count > MOST_REFUSALS)
+          return await this.#cut(connectionId, 'too much of one request is over its limit');
+      }
       if (isStrike) await this.#strike(connectionId);
     } catch (failure) {
       this.#bus.log.error('a packet could not be refused', { connectionId, error: failure });
     }
+  }
+
+  /** Undefined where a packet cannot be refused. */
+  #refusalFrames({ type, namespace, id, data }: SocketPacket, isStrike: boolean): string[] | undefined {
+    const error = rateLimited('too many events');
+    if (type === PacketType.CONNECT)
+      return [connectErrorFrame(namespace, error.message, { code: error.code })];
+    if (type !== PacketType.EVENT && type !== PacketType.BINARY_EVENT) return undefined;
+    if (id !== undefined) return ackFrames(namespace, id, [refusal(error)]);
+    return isStrike ? this.#errorFrames(namespace, data, error) : [];
   }
 
   /** As an application without `onError` is told of (the contract's general rules). */

@@ -3,6 +3,7 @@ import * as z from 'zod/mini';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
 import { ConnectionLimits, countedAddress } from '../../lambdas/bus/limits.ts';
 import { Messages } from '../../lambdas/bus/messages.ts';
+import { pollingId } from '../../lambdas/bus/names.ts';
 import { Upgrades } from '../../lambdas/bus/upgrade.ts';
 import { DEFAULT_LIMITS } from '../../lambdas/contract/limits.ts';
 import { parseOffset } from '../../lambdas/contract/offsets.ts';
@@ -62,6 +63,22 @@ async function begin(options: Partial<WorldOptions> = {}): Promise<void> {
 }
 const acks = (id: string) => at.wire.to(id).filter((frame) => frame.startsWith('43'));
 const refused = (id: string) => acks(id).filter((frame) => frame.includes('"rate_limited"'));
+/** A client that polls, in its namespace. */
+const polling = async () => {
+  const request = (method: string, sid?: string, body?: string) =>
+    at.polling.handle({
+      method,
+      headers: {},
+      query: { EIO: '4', transport: 'polling', ...(sid === undefined ? {} : { sid }) },
+      body,
+      address: '192.0.2.1',
+      at: at.clock.now(),
+    });
+  const { sid } = JSON.parse((await request('GET')).body.slice(1)) as { sid: string };
+  const post = (session: string, frames: readonly string[]) => request('POST', session, frames.join('\x1e'));
+  await post(sid, ['40']);
+  return { sid, id: pollingId(sid), post, appends: vi.spyOn(at.bus.outbox, 'append') };
+};
 const say = async (count: number, frame = '421["hello"]') => {
   for (let n = 0; n < count; n += 1) await at.messages.handle(ONE, frame);
 };
@@ -174,6 +191,56 @@ describe('a connection', () => {
     await at.messages.handleAll(ONE, Array(110).fill('421["hello"]'));
     expect(acks(ONE)).toHaveLength(110);
     expect(refused(ONE)).toHaveLength(11);
+  });
+
+  test('that polls is told what its request was refused in one write', async () => {
+    const { sid, id, post, appends } = await polling();
+    await post(sid, Array(140).fill('420["hello"]'));
+    // The answers of those that were let in, and one for all the others.
+    expect(appends.mock.calls.map(([, frames]) => frames.length)).toEqual([...Array(99).fill(1), 41]);
+    expect(await at.store.connection(id)).toMatchObject({ open: true });
+  });
+
+  test('that polls and sends far too many packets in one request is closed, at the price of those that were let in', async () => {
+    const { sid, id, post, appends } = await polling();
+    await post(sid, Array(2_500).fill('420["hello"]'));
+    expect(appends).toHaveBeenCalledTimes(99);
+    expect(await at.store.connection(id)).toMatchObject({ open: false });
+  });
+
+  test.each([
+    ['pongs', '3'],
+    ['probes', '2probe'],
+    ['noops', '6'],
+  ])(
+    'that sends too many %s is not told of it, but closed in the third such second',
+    async (_what, frame) => {
+      const slots = vi.spyOn(at.bus.store, 'touchSlot');
+      const links = vi.spyOn(at.bus.outbox, 'probedBy');
+      const heard = at.wire.posts.length;
+      // Not the wire's: a probe that belongs to no session closes that at once.
+      const closed = vi.spyOn(at.lifecycle, 'disconnected');
+      for (let n = 0; n < 3; n += 1) {
+        await say(500, frame);
+        expect(closed).toHaveBeenCalledTimes(n < 2 ? 0 : 1);
+        at.clock.advance(1_000);
+      }
+      expect(slots.mock.calls.length + links.mock.calls.length).toBeLessThanOrEqual(99 + 2 * 50);
+      expect(at.wire.posts).toHaveLength(heard);
+    },
+  );
+
+  test('that sends one pong too many is answered its next event', async () => {
+    await say(100, '3');
+    at.clock.advance(1_000);
+    await say(1);
+    expect(acks(ONE)).toEqual(['431[{"ok":true}]']);
+    expect(at.wire.closed).toEqual([]);
+  });
+
+  test('that wants to take over when it is over its limit is closed: nobody believes that it has', async () => {
+    await say(100, '5');
+    expect(at.wire.closed).toEqual([ONE]);
   });
 
   test('that leaves when it is over its limit is closed: nobody believes that it has left', async () => {
