@@ -90,6 +90,11 @@ export class ConnectionLimits {
     return true;
   }
 
+  /** A handler waited as long as it may for what did not come, which costs as much as many packets. */
+  waitedInVain(connectionId: string): void {
+    this.#of(connectionId).packets += Math.ceil(this.#perWindow / PARTS);
+  }
+
   /** What is to be added to the connection's row now, if anything; after a packet was let in. */
   share(connectionId: string): Share | undefined {
     const its = this.#of(connectionId);
@@ -169,6 +174,7 @@ export class Allowance {
   readonly #takeJoins: (rooms: number) => boolean;
   #posts: number;
   #joinsRefused = false;
+  #waitedInVain = false;
 
   constructor(limits: Limits, takeJoins: (rooms: number) => boolean) {
     this.#limits = limits;
@@ -179,6 +185,15 @@ export class Allowance {
   /** Whether it wanted to join too much. */
   get joinsRefused(): boolean {
     return this.#joinsRefused;
+  }
+
+  /** Whether it waited for what did not come. */
+  get waitedInVain(): boolean {
+    return this.#waitedInVain;
+  }
+
+  noteWait(): void {
+    this.#waitedInVain = true;
   }
 
   /** @throws BusError `rate_limited`; nothing is taken then */

@@ -278,6 +278,10 @@ export class Messages {
       await session.answer(this.#acknowledgement(packet.namespace, packet.id, event, answer));
     });
     await session.finish();
+    if (allowance.waitedInVain) {
+      this.#limits.waitedInVain(connection.id);
+      await this.#fitsWithOthers(connection.id);
+    }
     if (allowance.joinsRefused && this.#limits.strikes(connection.id)) await this.#strike(connection.id);
   }
 

@@ -324,7 +324,10 @@ export class ApplicationSocket implements AnySocket {
     const deadline = clock.now() + PREREQUISITE_MS;
     for (let step = PREREQUISITE_STEP_MS; ; step = Math.min(2 * step, LONGEST_STEP_MS)) {
       if (predicate()) return true;
-      if (clock.now() >= deadline) return false;
+      if (clock.now() >= deadline) {
+        this.#session.allowance?.noteWait();
+        return false;
+      }
       await clock.sleep(Math.min(step, deadline - clock.now()));
       if (!(await this.#session.refresh())) return false;
       this.#takeFresh();

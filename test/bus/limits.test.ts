@@ -34,6 +34,7 @@ const talk = defineApp({
   rooms: { 'list:': { canJoin: () => true, history: true } },
   clientEvents: {
     hello: { payload: anything, handle: () => ({ ok: true }) },
+    wait: { payload: anything, handle: (socket) => socket.eventually(() => false).then(() => undefined) },
     join: {
       payload: z.array(z.string()),
       handle: (socket, rooms) => socket.join(rooms).then(() => undefined),
@@ -173,6 +174,20 @@ describe('a connection', () => {
     at.clock.advance(1_000);
     await say(101);
     expect(at.wire.closed).toEqual([ONE]);
+  });
+
+  test('whose events wait in vain has no more than twenty of them in ten seconds, though each comes to another instance', async () => {
+    const fresh = () => new Messages(at.bus, at.lifecycle, new Upgrades(at.bus, at.lifecycle));
+    const window = () => Math.floor(at.clock.now() / 10_000);
+    await fresh().handle(ONE, '421["wait"]');
+    expect(await at.store.tally(ONE, { window: window(), packets: 0 })).toBe(31);
+    await at.store.tally(ONE, { window: window(), packets: 18 * 31 });
+    // It learns it by its own wait, and what comes next is refused.
+    const last = fresh();
+    await last.handle(ONE, '421["wait"]');
+    expect(refused(ONE)).toEqual([]);
+    await last.handle(ONE, '421["wait"]');
+    expect(refused(ONE)).toHaveLength(1);
   });
 
   test('has its events added up in the row that it has, of one window', async () => {
