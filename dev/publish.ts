@@ -1,4 +1,4 @@
-/** `npm run publish`: publishes an event from a terminal. Exit codes: 0 published, 1 not published, 2 not understood. */
+/** `npm run emit`: publishes an event from a terminal. Exit codes: 0 published, 1 not published, 2 not understood. */
 import {
   Emitter,
   type EmitterOptions,
@@ -16,7 +16,7 @@ import {
   webUrl,
 } from './local-defaults.ts';
 
-const USAGE = `npm run publish -- --event <name> [options]     publishes an event and prints the result as one line of JSON
+const USAGE = `npm run emit -- --event <name> [options]     publishes an event and prints the result as one line of JSON
 
   --room <name>       to the sockets of this room; several times: to all of them together
                       without it: to every socket of the namespace
@@ -130,7 +130,7 @@ async function main(): Promise<number> {
 }
 
 function explain(error: unknown): string {
-  if (error instanceof UsageError) return `${error.message}\nnpm run publish -- --help shows the options\n`;
+  if (error instanceof UsageError) return `${error.message}\nnpm run emit -- --help shows the options\n`;
   if (error instanceof PayloadError || error instanceof EmitterOptionsError) return `${error.message}\n`;
   return `${error instanceof Error ? error.stack : String(error)}\n`;
 }

@@ -268,11 +268,15 @@ export function readApplications(sources: ConfigurationSources): readonly string
 /**
  * Checks settings given in code and fills in the defaults; a setting that is `undefined` is not set.
  *
+ * @param issuesSoFar what else is wrong, to be told with it
  * @throws {ConfigurationError} with every wrong value, by the setting's name
  */
-export function completeConfiguration(settings: { readonly [S in SettingName]?: unknown }): Configuration {
+export function completeConfiguration(
+  settings: { readonly [S in SettingName]?: unknown },
+  issuesSoFar: readonly ConfigurationIssue[] = [],
+): Configuration {
   const values = Object.fromEntries(SETTING_NAMES.map((setting) => [setting, settings[setting]]));
-  return parse(values, (setting) => setting, process.cwd(), []);
+  return parse(values, (setting) => setting, process.cwd(), issuesSoFar);
 }
 
 function findSetting(setting: SettingName, { environment, context }: ConfigurationSources) {

@@ -183,7 +183,7 @@ export class Functions extends Construct {
 
 const ASYNCHRONOUS: FunctionOptions = { retryAttempts: 2, maxEventAge: OPEN_EVENT_AGE };
 
-function isCapped(name: FunctionName): name is keyof ConcurrencyCaps {
+export function isCapped(name: FunctionName): name is keyof ConcurrencyCaps {
   return name !== 'message' && name !== 'disconnect' && name !== 'sweep';
 }
 

@@ -10,15 +10,16 @@ import {
 import { WebSocketLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
+import { wholeThrottle } from './throttle.ts';
 
 /**
  * The account's own quota, shared by messages and callbacks of all APIs (API Gateway quotas page). Written out
  * because a stage whose settings are left at 0 answers every upgrade with 429.
  */
-const ACCOUNT_QUOTA: ThrottleSettings = { rateLimit: 10_000, burstLimit: 5_000 };
+const ACCOUNT_QUOTA: Required<ThrottleSettings> = { rateLimit: 10_000, burstLimit: 5_000 };
 
 /** The account's quota of new connections, of all APIs (API Gateway quotas page). */
-const CONNECTION_QUOTA: ThrottleSettings = { rateLimit: 500, burstLimit: 500 };
+const CONNECTION_QUOTA: Required<ThrottleSettings> = { rateLimit: 500, burstLimit: 500 };
 
 export interface GatewayProps {
   /** Name of the stage, the last part of the URL. @default 'prod' */
@@ -49,13 +50,13 @@ export class Gateway extends Construct {
   /** `wss://…/{stage}`: what clients dial. */
   readonly url: string;
   readonly #apiKeyRequired: boolean;
-  readonly #connectThrottle: ThrottleSettings;
+  readonly #connectThrottle: Required<ThrottleSettings>;
 
   constructor(scope: Construct, id: string, props: GatewayProps = {}) {
     super(scope, id);
     const stageName = props.stageName ?? 'prod';
     this.stageName = stageName;
-    this.#connectThrottle = props.connectThrottle ?? CONNECTION_QUOTA;
+    this.#connectThrottle = wholeThrottle(props.connectThrottle, CONNECTION_QUOTA);
     this.#apiKeyRequired = props.apiKeyRequired ?? false;
     this.api = new WebSocketApi(this, 'Api', {
       apiName: `${Stack.of(this).stackName}-websocket`,
@@ -67,7 +68,7 @@ export class Gateway extends Construct {
       webSocketApi: this.api,
       stageName,
       autoDeploy: true,
-      throttle: props.throttle ?? ACCOUNT_QUOTA,
+      throttle: wholeThrottle(props.throttle, ACCOUNT_QUOTA),
     });
     const { region, urlSuffix } = Stack.of(this);
     // Not the stage's own attribute, so that no function depends on the stage, which depends on the routes.
@@ -99,10 +100,7 @@ export class Gateway extends Construct {
     const { rateLimit, burstLimit } = this.#connectThrottle;
     const stage = this.stage.node.defaultChild as CfnStage;
     stage.routeSettings = {
-      $connect: {
-        ...(rateLimit === undefined ? {} : { ThrottlingRateLimit: rateLimit }),
-        ...(burstLimit === undefined ? {} : { ThrottlingBurstLimit: burstLimit }),
-      },
+      $connect: { ThrottlingRateLimit: rateLimit, ThrottlingBurstLimit: burstLimit },
     };
     this.stage.node.addDependency(route);
   }

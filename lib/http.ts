@@ -15,9 +15,24 @@ import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { wholeThrottle } from './throttle.ts';
 
 /** A tenth of the account's quota, so that HTTP traffic cannot starve the posts, which draw on the same bucket. */
-const SHARE_OF_QUOTA: ThrottleSettings = { rateLimit: 1_000, burstLimit: 500 };
+const SHARE_OF_QUOTA: Required<ThrottleSettings> = { rateLimit: 1_000, burstLimit: 500 };
+
+/** Variables of HTTP APIs (their developer guide, "Customize access logs"); CDK's own choice is that of REST APIs. */
+const ACCESS_LOG = {
+  requestId: '$context.requestId',
+  ip: '$context.identity.sourceIp',
+  requestTime: '$context.requestTime',
+  httpMethod: '$context.httpMethod',
+  routeKey: '$context.routeKey',
+  path: '$context.path',
+  status: '$context.status',
+  protocol: '$context.protocol',
+  responseLength: '$context.responseLength',
+  integrationErrorMessage: '$context.integrationErrorMessage',
+};
 
 /** Where a backend publishes. */
 export const PUBLISH_PATH = '/publish';
@@ -67,10 +82,10 @@ export class Http extends Construct {
       httpApi: this.api,
       stageName: '$default',
       autoDeploy: true,
-      throttle: props.throttle ?? SHARE_OF_QUOTA,
+      throttle: wholeThrottle(props.throttle, SHARE_OF_QUOTA),
       accessLogSettings: {
         destination: new LogGroupLogDestination(this.accessLogs),
-        format: AccessLogFormat.jsonWithStandardFields(),
+        format: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
       },
     });
     this.url = this.api.apiEndpoint;

@@ -22,6 +22,7 @@ import { secretsOf } from './grants.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Http } from './http.ts';
 import { Monitoring, type MonitoringOptions } from './monitoring.ts';
+import { optionIssues } from './options.ts';
 import type { PublishMapping, PublishRuleOptions } from './publish-rule.ts';
 import { serviceName } from './service-metrics.ts';
 import { Store } from './store.ts';
@@ -130,7 +131,10 @@ export interface SocketBusProps {
   readonly alarmTopic?: string | undefined;
   /** Alarms, a dashboard and saved log queries; `false` leaves them out. @default - all of them */
   readonly monitoring?: false | MonitoringOptions;
-  /** Limit of each WebSocket route. @default - the account's quota, 10,000 per second and 5,000 at once */
+  /**
+   * Limit of each WebSocket route; of this and the two below, what is left out of the pair is the default's.
+   * @default - the account's quota, 10,000 per second and 5,000 at once
+   */
   readonly throttle?: ThrottleSettings;
   /** Whether the two APIs and the front door answer over IPv6 as well as IPv4. @default true */
   readonly ipv6?: boolean;
@@ -192,11 +196,14 @@ export class SocketBus extends Construct implements Deployment {
       ...settings
     } = props;
     const door = typeof frontDoor === 'object' ? frontDoor : {};
-    this.configuration = completeConfiguration({
-      ...settings,
-      frontDoor: typeof frontDoor === 'object' ? true : frontDoor,
-      apps: bundles?.apps ?? apps,
-    });
+    this.configuration = completeConfiguration(
+      {
+        ...settings,
+        frontDoor: typeof frontDoor === 'object' ? true : frontDoor,
+        apps: bundles?.apps ?? apps,
+      },
+      optionIssues({ frontDoor, concurrency, monitoring }),
+    );
     this.serviceName = serviceName(this);
     const { stage, secretPrefix, logRetentionDays: logRetention, wsPath } = this.configuration;
     this.store = new Store(this, 'Store');

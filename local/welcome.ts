@@ -88,7 +88,7 @@ function smokeCommand({ origin }: LocalStack, { wsPath }: Settings): string {
 function publishCommand({ origin }: LocalStack): string {
   const endpoint = origin === USUAL_ORIGIN ? '' : `SOCKETBUS_ENDPOINT=${origin} `;
   const options = `--room ${ROOM} --event ${EVENT} --data '${JSON.stringify(DATA)}'`;
-  return `${endpoint}npm run publish -- ${options}`;
+  return `${endpoint}npm run emit -- ${options}`;
 }
 
 function signedCommand(stack: LocalStack): string {

@@ -107,11 +107,16 @@ async function verifyToken(token: string, context: AppContext): Promise<Verified
     });
     const identity = identityOf(payload, context.settings.JWT_ID_CLAIM ?? 'sub');
     if (identity === undefined) return { kind: 'invalid' };
-    return { kind: 'verified', identity, expiresAt: payload.exp === undefined ? null : payload.exp * 1_000 };
+    return { kind: 'verified', identity, expiresAt: endOf(payload) };
   } catch (error) {
     if (!(error instanceof errors.JOSEError)) context.log.warn('a token could not be verified', { error });
     return { kind: 'invalid' };
   }
+}
+
+/** `exp` in whole milliseconds: a NumericDate may have a fraction (RFC 7519, section 2). */
+function endOf({ exp }: JWTPayload): number | null {
+  return exp === undefined ? null : Math.floor(exp * 1_000);
 }
 
 interface VerificationKey {

@@ -54,9 +54,14 @@ export class HttpRouter {
     this.#bus = bus;
   }
 
-  /** Answers always. Browsers of origins that are not allowed get no CORS headers, so no script reads the answer. */
+  /**
+   * Answers always. A page of an origin that is not allowed is refused before anything is run for it: without CORS headers
+   * it could not read the answer, but what it asked for would be done.
+   */
   async handle(request: RoutedRequest): Promise<RoutedResponse> {
-    const cors = corsHeaders(this.#bus, request.headers.origin);
+    const { origin } = request.headers;
+    if (!originAllowed(this.#bus, origin)) return foreign();
+    const cors = corsHeaders(this.#bus, origin);
     const routes = this.#routes(request);
     if (request.method === 'OPTIONS') return this.#preflight(routes, cors);
     const found = routes.find(({ method }) => method === request.method);
@@ -154,6 +159,12 @@ function parsedBody({ body }: RoutedRequest): unknown {
   } catch {
     throw invalidPayload('the body is not JSON');
   }
+}
+
+/** Says nothing of what there is, and names no origin. */
+function foreign(): RoutedResponse {
+  const { code, message } = new BusError('forbidden', 'the origin is not allowed');
+  return json(STATUS[code], { error: { code, message } }, {});
 }
 
 function notFound(routes: readonly Found[], cors: Readonly<Record<string, string>>): RoutedResponse {

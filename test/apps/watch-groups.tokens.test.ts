@@ -139,6 +139,7 @@ describe('a token', () => {
 
   test.each([
     ['a whole second from now', { exp: seconds(1) }],
+    ['that has a fraction', { exp: seconds(1) + 0.123456 }],
     ['that never ends', { exp: undefined }],
     ['that begins within the tolerance for clocks', { nbf: seconds(5) }],
     ['that ends in the year 5138', { exp: 99_999_999_999 }],
@@ -149,6 +150,22 @@ describe('a token', () => {
     const client = await Client.connect(at, 1, { auth: { token: await token({ ...ANA, ...claims }) } });
     expect(greeted(client)).toHaveLength(1);
     expect(client.dismissed).toBe(false);
+  });
+});
+
+describe('a client whose token ends', () => {
+  test.each([0, 0.5, 0.123456, 0.7654321])('%d of a second into one is cut then', async (fraction) => {
+    const at = await bus();
+    const auth = { token: await token({ ...ANA, exp: seconds(90) + fraction }) };
+    const client = await Client.connect(at, 1, { auth });
+    const hears = async () => await at.publisher.handle({ op: 'emit', rooms: ['member:1'], event: 'any' });
+    at.clock.advance(60_000);
+    await at.sweeper.sweep();
+    expect(await hears()).toMatchObject({ audience: 1 });
+    at.clock.advance(60_000);
+    await at.sweeper.sweep();
+    expect(await hears()).toMatchObject({ audience: 0 });
+    expect(client.dismissed || client.cut).toBe(true);
   });
 });
 

@@ -7,7 +7,7 @@ const PUBLISH = ['--import', 'tsx', 'dev/publish.ts'];
 const publish = (args: readonly string[], environment: Environment = {}) =>
   run([...PUBLISH, ...args], environment);
 
-describe('npm run publish', () => {
+describe('npm run emit', () => {
   let bus: TestStack;
   let ana: Socket;
   let ears: ReturnType<typeof recorded>;
@@ -75,7 +75,7 @@ describe('npm run publish', () => {
   });
 });
 
-describe('npm run publish without a stack', () => {
+describe('npm run emit without a stack', () => {
   test('asks whether one is running', async () => {
     const { code, stderr } = await publish(['--event', 'x', '--endpoint', 'http://localhost:1']);
     expect(code).toBe(1);

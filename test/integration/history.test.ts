@@ -102,7 +102,9 @@ describe('the history by HTTP', () => {
     expect(allowed(await get({ sub: 'ana', origin: 'https://boards.example' }))).toBe(
       'https://boards.example',
     );
-    expect(allowed(await get({ sub: 'ana', origin: 'https://other.example' }))).toBeNull();
+    const foreign = await get({ sub: 'ana', origin: 'https://other.example' });
+    expect(foreign).toMatchObject({ status: 403, body: { error: { code: 'forbidden' } } });
+    expect(allowed(foreign)).toBeNull();
   });
 });
 

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { App, Stack } from 'aws-cdk-lib';
+import { App, CfnParameter, Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
@@ -83,6 +83,47 @@ describe('SocketBus', () => {
     });
   });
 
+  it.each([{ rateLimit: 7 }, { burstLimit: 7 }])('fills what a throttle leaves out: %j', (only) => {
+    const stack = new Stack(app(), 'Mine');
+    busIn(stack, { throttle: only, connectThrottle: only, httpThrottle: only });
+    const found = Template.fromStack(stack);
+    const limits = (rate: number, burst: number) => ({
+      ThrottlingRateLimit: only.rateLimit ?? rate,
+      ThrottlingBurstLimit: only.burstLimit ?? burst,
+    });
+    found.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
+      StageName: 'prod',
+      DefaultRouteSettings: limits(10_000, 5_000),
+      RouteSettings: { $connect: limits(500, 500) },
+    });
+    found.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
+      StageName: '$default',
+      DefaultRouteSettings: limits(1_000, 500),
+    });
+  });
+
+  it('logs of each HTTP request what an HTTP API knows of it', () => {
+    const stack = new Stack(app(), 'Mine');
+    busIn(stack);
+    const [stage] = Object.values(
+      Template.fromStack(stack).findResources('AWS::ApiGatewayV2::Stage', {
+        Properties: { StageName: '$default' },
+      }),
+    );
+    expect(JSON.parse(stage?.Properties.AccessLogSettings.Format)).toEqual({
+      requestId: '$context.requestId',
+      ip: '$context.identity.sourceIp',
+      requestTime: '$context.requestTime',
+      httpMethod: '$context.httpMethod',
+      routeKey: '$context.routeKey',
+      path: '$context.path',
+      status: '$context.status',
+      protocol: '$context.protocol',
+      responseLength: '$context.responseLength',
+      integrationErrorMessage: '$context.integrationErrorMessage',
+    });
+  });
+
   it('has alarms that tell a topic, by prop or setting, and do what else they are given', () => {
     const arn = 'arn:aws:sns:us-east-1:123456789012:on-call';
     const tells = (props: Omit<SocketBusProps, 'bundles'>, stack = new Stack(app(), 'Mine')) => {
@@ -145,6 +186,40 @@ describe('SocketBus', () => {
     const act = () => busIn(new Stack(app(), 'Mine'), { stage: 'a b', pingIntervalMinutes: 20 });
     expect(act).toThrow(ConfigurationError);
     expect(act).toThrow(/stage: .*\n.*pingIntervalMinutes: /);
+  });
+
+  it.each<[string, object]>([
+    ['frontDoor.certificate', { frontDoor: { domainName: 'chat.example.com' } }],
+    ['concurrency.poll', { concurrency: { poll: -3 } }],
+    ['concurrency.connect', { concurrency: { publish: 0, connect: 1.5 } }],
+    ['concurrency.open', { concurrency: { open: '5' } }],
+    ['concurrency.message', { concurrency: { message: 5 } }],
+    ['concurrency.pole', { concurrency: { pole: 5 } }],
+    ['monitoring.concurrencyLimit', { monitoring: { concurrencyLimit: 1 } }],
+    ['monitoring.concurrencyLimit', { monitoring: { concurrencyLimit: 10.5 } }],
+  ])('refuses what only a deployment would find wrong, by its name: %s of %j', (name, props) => {
+    const act = () => busIn(new Stack(app(), 'Mine'), { ...props, stage: 'a b' });
+    expect(act).toThrow(ConfigurationError);
+    expect(act).toThrow(new RegExp(`stage: .*\\n  ${name.replace('.', '\\.')}: `));
+  });
+
+  it('takes caps, nothing among them, and those that only a deployment knows', () => {
+    const stack = new Stack(app(), 'Mine');
+    const poll = new CfnParameter(stack, 'Polls', { type: 'Number' }).valueAsNumber;
+    busIn(stack, { concurrency: { publish: 0, poll }, monitoring: { concurrencyLimit: 2 } });
+    const found = Template.fromStack(stack);
+    found.hasResourceProperties('AWS::Lambda::Function', {
+      Handler: 'publish.handler',
+      ReservedConcurrentExecutions: 0,
+    });
+    found.hasResourceProperties('AWS::Lambda::Function', {
+      Handler: 'poll.handler',
+      ReservedConcurrentExecutions: { Ref: 'Polls' },
+    });
+    found.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: 'ClaimedAccountConcurrency',
+      Threshold: 1,
+    });
   });
 
   it.each([
