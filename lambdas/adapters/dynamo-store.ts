@@ -1,7 +1,6 @@
 /** The store on DynamoDB. Each method is one call unless its contract says otherwise. */
 import pMap from 'p-map';
 import { UnavailableError } from '../bus/errors.ts';
-import { STRIKE_MS } from '../bus/limits.ts';
 import type {
   Clock,
   Connection,
@@ -22,6 +21,7 @@ import type {
   SweepCursor,
 } from '../bus/ports.ts';
 import { isPollingId } from '../contract/ids.ts';
+import { STRIKE_MS } from '../contract/limits.ts';
 import { countedAs, countsAsOther } from './counted-as.ts';
 import { DynamoPresence } from './dynamo-presence.ts';
 import {

@@ -5,13 +5,11 @@
  * that is a strike in the row; the third within a minute is the end.
  */
 import { isIPv6 } from 'node:net';
-import type { Limits } from '../contract/limits.ts';
+import { type Limits, STRIKE_MS } from '../contract/limits.ts';
 import { BusError } from './errors.ts';
 import type { Clock, Millis } from './ports.ts';
 import { fullBucket, type Level, type Rate, take } from './token-bucket.ts';
 
-/** A connection has been over its limit for so long, or begins to be: a strike. */
-export const STRIKE_MS = 1_000;
 /** Strikes within this time are counted together. */
 export const STRIKES_WITHIN_MS = 60_000;
 /** With this many strikes a connection is closed. */

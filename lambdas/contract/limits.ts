@@ -39,3 +39,6 @@ export const LIMIT_RANGES: { readonly [L in keyof Limits]: readonly [min: number
   payloadBytes: [1_024, 32_768],
   postsPerEvent: [1, 10_000_000],
 };
+
+/** A connection has been over its limit for so long, or begins to be: a strike. Those of all instances within it are one. */
+export const STRIKE_MS = 1_000;
