@@ -181,7 +181,7 @@ export class DynamoOutbox implements Outbox {
     return updated === undefined ? undefined : readPollSession(updated);
   }
 
-  async beginProbe(id: string, probe: Probe, over: number): Promise<'probing' | 'unknown' | 'taken'> {
+  async beginProbe(id: string, probe: Probe): Promise<'probing' | 'unknown' | 'taken'> {
     const refused = await this.#calls.transactOr([
       { Put: { TableName: this.#table, Item: linkRow(id, probe) } },
       {
@@ -189,10 +189,11 @@ export class DynamoOutbox implements Outbox {
           TableName: this.#table,
           Key: pollKey(id),
           UpdateExpression: 'SET probe = :probe',
+          // One that was abandoned is not written over: nobody would know of it any more, and close it.
           ConditionExpression:
-            '#open = :true AND attribute_not_exists(address) AND (attribute_not_exists(probe) OR probe.#at < :over)',
-          ExpressionAttributeNames: { '#open': 'open', '#at': 'at' },
-          ExpressionAttributeValues: { ':probe': probe, ':true': true, ':over': over },
+            '#open = :true AND attribute_not_exists(address) AND attribute_not_exists(probe)',
+          ExpressionAttributeNames: { '#open': 'open' },
+          ExpressionAttributeValues: { ':probe': probe, ':true': true },
           ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
         },
       },

@@ -139,8 +139,9 @@ export class Polling {
     const began = clock.now();
     let session: PollSession | undefined = begun;
     for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LAST_LOOK_MS)) {
-      if (session === undefined || !session.open || session.frames.length > 0) return session;
+      if (session === undefined || !session.open) return session;
       if (session.probe !== undefined) await this.#endLateProbe(session);
+      if (session.frames.length > 0) return session;
       const until =
         session.probe === undefined
           ? deadline

@@ -515,8 +515,8 @@ export interface Outbox {
   endSend(id: string, lease: string, partial: readonly string[]): Promise<void>;
   /** Nothing goes in any more; what is in is still fetched. `told`: the client knows already. */
   close(id: string, told?: boolean): Promise<PollSession | undefined>;
-  /** A WebSocket wants to take over; `taken` where another one is at it that began after `over`. */
-  beginProbe(id: string, probe: Probe, over: Millis): Promise<'probing' | 'unknown' | 'taken'>;
+  /** A WebSocket wants to take over; `taken` where another one is at it, or was and has not been ended. */
+  beginProbe(id: string, probe: Probe): Promise<'probing' | 'unknown' | 'taken'>;
   endProbe(id: string, address: string): Promise<void>;
   /** The connection's id for a WebSocket that is, or was, to take over. */
   probedBy(address: string): Promise<string | undefined>;

@@ -40,8 +40,7 @@ export class Upgrades {
   /** `$connect` with a sid: the WebSocket may try to take over. It is not greeted, its client speaks first. */
   async begin(address: string, sid: string): Promise<EngineError | undefined> {
     const { clock, outbox } = this.#bus;
-    const at = clock.now();
-    const outcome = await outbox.beginProbe(pollingId(sid), { address, at }, at - PROBE_MS);
+    const outcome = await outbox.beginProbe(pollingId(sid), { address, at: clock.now() });
     if (outcome === 'probing') return undefined;
     return outcome === 'taken' ? ENGINE_ERRORS.badRequest : ENGINE_ERRORS.unknownSid;
   }

@@ -396,6 +396,20 @@ describe('the upgrade', () => {
     expect(at.wire.closed).toEqual([address]);
   });
 
+  test('that was abandoned is closed before another one may begin, also where answers do not wait', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    await poller.post('420["join",{"room":"a"}]');
+    at.clock.advance(60_001);
+    expect(await at.upgrades.begin(connectionId(2), poller.sid)).toMatchObject({ status: 400, code: 3 });
+    expect(await poller.frames()).toEqual(['430[{"ok":true}]']);
+    expect(at.wire.closed).toEqual([address]);
+    const second = await opened(poller, 2);
+    await at.lifecycle.disconnected(address);
+    await at.messages.handle(second, '5');
+    expect(await at.store.connection(second)).toMatchObject({ open: true });
+  });
+
   test('is refused to a second WebSocket, to an unknown sid and to a closed session', async () => {
     const poller = await connected();
     await opened(poller, 1);
