@@ -214,9 +214,9 @@ export class DynamoOutbox implements Outbox {
   async countEarly(address: string, most: number): Promise<boolean> {
     const counted = await this.#calls.update({
       Key: connectionKey(address),
-      UpdateExpression: 'ADD early :one',
+      UpdateExpression: 'SET early = if_not_exists(early, :zero) + :one',
       ConditionExpression: 'attribute_exists(p) AND (attribute_not_exists(early) OR early < :most)',
-      ExpressionAttributeValues: { ':one': 1, ':most': most },
+      ExpressionAttributeValues: { ':zero': 0, ':one': 1, ':most': most },
     });
     return counted !== undefined;
   }
