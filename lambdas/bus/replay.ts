@@ -41,7 +41,8 @@ export function planReplay(
   const offset = parsed !== undefined && parsed.position <= now + SKEW_MS ? parsed : undefined;
   // The client says what its last event was; after its connection ended it had none. What ended its session since then is
   // in the log, and is found whatever it says.
-  const last = Math.min(offset?.position ?? 0, session.closedAt ?? Number.POSITIVE_INFINITY);
+  const end = (session.closedAt ?? Number.POSITIVE_INFINITY) + SKEW_MS;
+  const last = Math.min(offset?.position ?? 0, end);
   const received = Math.max(last, session.position);
   const start = Math.min(received, session.gap ?? received) - OVERLAP_MS;
   const { namespace, id, rooms } = socket;

@@ -19,7 +19,7 @@ const POST_MS = 3_000;
  * How long a frame waits for the taking over that the frame before it asked for (design D13): an instance that handles
  * the request for it may be starting, and has frames to post.
  */
-const TAKEOVER_MS = 4_000;
+const TAKEOVER_MS = 8_000;
 const TAKEOVER_STEP_MS = 50;
 /**
  * Frames of one attempt that may wait. Whether `5` was sent before them cannot be told: it may be with an instance that
