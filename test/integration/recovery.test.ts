@@ -270,9 +270,12 @@ describe('identity', () => {
     const client = bus.client({ ...ALWAYS, auth });
     await heard(client, 'connected');
     const { id } = client;
-    auth.token = await token({ sub: '1', groups: ['g'] });
+    auth.token = await token({ sub: '1' });
     await away(client, async () => {});
     expect([client.recovered, client.id]).toEqual([true, id]);
+    auth.token = await token({ sub: '1', groups: ['g'] });
+    await away(client, async () => {});
+    expect(client.recovered).toBe(false);
     auth.token = await token({ sub: '2' });
     await away(client, async () => {});
     expect(client.recovered).toBe(false);
