@@ -2,10 +2,11 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * Tests of single modules share their process, which saves loading the same modules a hundred times. Not those that need the
- * assembly, and not those of orders, which leave a process slower than they found it.
+ * assembly or connections of their own, and not those of orders, which leave a process slower than they found it.
  */
 const UNITS = [
-  'test/{adapters,apps,client,emitter,protocol}/**/*.test.ts',
+  'test/{apps,client,emitter,protocol}/**/*.test.ts',
+  'test/adapters/!(*.http).test.ts',
   'test/bus/!(*-orders).test.ts',
   'test/wiring/!(observed).test.ts',
   'test/local/{dynamodb,faults,front-door,gateway,iam,quotas}/**/*.test.ts',

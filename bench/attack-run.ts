@@ -48,7 +48,6 @@ const BATCH_MS = 100;
 /** A connection that is not closed after so many frames is not held by any bound. */
 const MOST_FRAMES = 5_000;
 const ANSWER_MS = 20_000;
-const WARM_UP_MS = 10_000;
 
 /** Honest clients for a while alone, then with the attack, until the last of it is over. */
 export async function attack(
@@ -60,7 +59,7 @@ export async function attack(
   const clients = await pMap(numbers, (n) => enter(origin, n), { concurrency: 10 });
   try {
     // Until each instance has compiled what it does.
-    await listen(clients, everyMs, pause(WARM_UP_MS));
+    await listen(clients, everyMs, pause(2 * everyMs));
     const quiet = await listen(clients, everyMs, pause(seconds * 1_000));
     const coming = hostile.map(async (malice, n) => {
       await pause((n * seconds * 1_000) / hostile.length);

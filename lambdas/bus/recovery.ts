@@ -201,8 +201,11 @@ function sameHash(one: string, other: string): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-/** Claims that differ from one token to the next and say nothing of its holder (RFC 7519, 4.1.4 to 4.1.7). */
-const OF_ONE_TOKEN = new Set(['exp', 'nbf', 'iat', 'jti']);
+/**
+ * Claims that differ from one token to the next and say nothing of its holder (RFC 7519, 4.1.4 to 4.1.7); and what the
+ * stock client adds to its `auth`, where that as it is is the identity.
+ */
+const OF_ONE_TOKEN = new Set(['exp', 'nbf', 'iat', 'jti', 'pid', 'offset']);
 
 /**
  * The same somebody to every application, who may do the same: rooms are given back unasked, so whoever has lost a

@@ -176,7 +176,8 @@ describe('a room of ten thousand', () => {
       quotas: UNTHROTTLED,
     });
     const { id } = await publish();
-    await bus.stack.settled(60_000);
+    // What is to be tried again a minute later is not waited for here.
+    await bus.stack.settled(15_000);
     const killed = bus.stack.faults.count('killed', 'deliver');
     expect(killed).toBeGreaterThan(0);
     expect(total(id)).toBeLessThan(MEMBERS + killed * MOST_OPEN);

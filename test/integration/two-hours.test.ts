@@ -5,7 +5,7 @@ import { alive } from '../support/bus-rows.ts';
 import { heard, startTestStack, token } from '../support/stack.ts';
 
 /** A machine with nothing else to do takes 200 through in less than a minute. */
-const CLIENTS = Number(process.env.TWO_HOURS_CLIENTS ?? 20);
+const CLIENTS = Number(process.env.TWO_HOURS_CLIENTS ?? 12);
 const MINUTE = 60_000;
 /** API Gateway's longest connection, and the time after it in which whoever was cut comes back. */
 const SPAN_MS = 125 * MINUTE;
