@@ -28,7 +28,10 @@ export default defineConfig({
           globalSetup: ['test/setup/synth.ts'],
         },
       },
-      { extends: true, test: { name: 'units', include: UNITS, isolate: false } },
+      {
+        extends: true,
+        test: { name: 'units', include: UNITS, isolate: false, unstubEnvs: true, unstubGlobals: true },
+      },
     ],
   },
 });

@@ -10,7 +10,7 @@ import {
   UpdateCommand,
 } from '@aws-sdk/lib-dynamodb';
 import { mockClient } from 'aws-sdk-client-mock';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { DynamoStore } from '../../lambdas/adapters/dynamo-store.ts';
 import { socketRow } from '../../lambdas/adapters/rows.ts';
 import type { SocketKey, SocketRecord } from '../../lambdas/bus/ports.ts';
@@ -56,6 +56,8 @@ describe('on a table whose answer to a write is lost', () => {
 });
 
 const dynamo = mockClient(DynamoDBDocumentClient);
+// Files of a project share their process.
+afterAll(() => dynamo.restore());
 
 const conflict = () =>
   new TransactionCanceledException({

@@ -1,10 +1,12 @@
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { mockClient } from 'aws-sdk-client-mock';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { LambdaWorkers } from '../../lambdas/adapters/lambda-workers.ts';
 import { openWorkSchema } from '../../lambdas/wiring/events.ts';
 
 const lambda = mockClient(LambdaClient);
+// Files of a project share their process.
+afterAll(() => lambda.restore());
 const WORK = { v: 1, connectionId: 'L0SM9cOFvHcCIhw=', sid: 'A'.repeat(20), connectedAt: 1 } as const;
 
 describe('the open work', () => {

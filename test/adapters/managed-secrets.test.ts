@@ -4,11 +4,13 @@ import {
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import { mockClient } from 'aws-sdk-client-mock';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { ManagedSecrets } from '../../lambdas/adapters/managed-secrets.ts';
 import { FakeClock } from '../support/world.ts';
 
 const manager = mockClient(SecretsManagerClient);
+// Files of a project share their process.
+afterAll(() => manager.restore());
 const read = () => manager.commandCalls(GetSecretValueCommand).map((call) => call.args[0].input.SecretId);
 
 describe('a managed secret', () => {

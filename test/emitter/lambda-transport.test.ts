@@ -1,10 +1,12 @@
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { mockClient } from 'aws-sdk-client-mock';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Emitter, lambdaTransport, PublishError } from '../../emitter/index.ts';
 import { REPORT } from './recording.ts';
 
 const lambda = mockClient(LambdaClient);
+// Files of a project share their process.
+afterAll(() => lambda.restore());
 beforeEach(() => void lambda.reset());
 afterEach(() => vi.unstubAllEnvs());
 
