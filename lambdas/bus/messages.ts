@@ -54,7 +54,11 @@ export class Messages {
       await this.#dispatch(connectionId, frame);
     } catch (error) {
       if (error instanceof ProtocolError) await this.#violation(connectionId, error);
-      else this.#bus.log.error('a frame could not be handled', { connectionId, error });
+      else {
+        this.#bus.log.error('a frame could not be handled', { connectionId, error });
+        // Whoever has asked to take over polls no more: left as it is, it would be deaf and not know it.
+        if (frame === '5') await this.#bus.wire.close(connectionId).catch(() => false);
+      }
     }
   }
 
