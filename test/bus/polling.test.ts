@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import * as z from 'zod/mini';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
 import { deliver } from '../../lambdas/bus/delivery.ts';
@@ -343,6 +343,13 @@ describe('the upgrade', () => {
     await expect.poll(() => at.wire.closed).toContain(address);
     expect(most).toBeLessThanOrEqual(MOST_EARLY_FRAMES);
     expect(await at.store.connection(pollingId(poller.sid))).toMatchObject({ open: false });
+  });
+
+  test('that fails when it is asked for is cut, for its client polls no more', async () => {
+    const address = await opened(await connected(), 1);
+    vi.spyOn(at.bus.outbox, 'probedBy').mockRejectedValueOnce(new Error('InternalServerError'));
+    await at.messages.handle(address, '5');
+    expect(at.wire.closed).toEqual([address]);
   });
 
   test('that is not asked for within seconds of its first frame ends the connection', async () => {
