@@ -14,7 +14,7 @@ import { deliver } from './delivery.ts';
 import { asBusError, BusError } from './errors.ts';
 import { slotOf } from './heartbeat.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { ConnectionLimits, MOST_STRIKES, rateLimited, STRIKES_WITHIN_MS } from './limits.ts';
+import { type Allowance, ConnectionLimits, MOST_STRIKES, rateLimited, STRIKES_WITHIN_MS } from './limits.ts';
 import { ackFrames, connectErrorFrame, eventFrames } from './packets.ts';
 import { parsePayload } from './payloads.ts';
 import type { Connection, Json, SocketKey, SocketRecord } from './ports.ts';
@@ -54,11 +54,7 @@ export class Messages {
       await this.#dispatch(connectionId, frame);
     } catch (error) {
       if (error instanceof ProtocolError) await this.#violation(connectionId, error);
-      else {
-        this.#bus.log.error('a frame could not be handled', { connectionId, error });
-        // Whoever has asked to take over polls no more: left as it is, it would be deaf and not know it.
-        if (frame === '5') await this.#bus.wire.close(connectionId).catch(() => false);
-      }
+      else this.#bus.log.error('a frame could not be handled', { connectionId, error });
     }
   }
 
@@ -104,12 +100,17 @@ export class Messages {
   async #dispatch(connectionId: string, frame: string): Promise<void> {
     const packet = decodeEnginePacket(frame);
     if (packet.type === 'message') return this.#message(connectionId, decodeSocketPacket(packet.data));
-    if (!(await this.#admitsOwn(connectionId, packet.type))) return;
+    // Of what it sent before it was closed, the rest is dropped without a look.
+    if (this.#limits.isCut(connectionId)) return;
+    if (packet.type === 'upgrade') return this.#upgrade(connectionId);
+    // Engine.IO's own packets count as the others do, but nobody waits for an answer to one.
+    if (!(await this.#admits(connectionId))) {
+      if (this.#limits.strikes(connectionId)) await this.#strike(connectionId);
+      return;
+    }
     switch (packet.type) {
       case 'pong':
         return this.#pong(connectionId);
-      case 'upgrade':
-        return this.#upgrades.complete(connectionId);
       case 'ping':
         if (packet.data === PROBE) return this.#upgrades.probe(connectionId);
         throw new ProtocolError('forced close', 'in Engine.IO v4 it is the server that pings');
@@ -121,14 +122,16 @@ export class Messages {
     }
   }
 
-  /** Engine.IO's own packets count as the others do, but nobody waits for an answer to one. */
-  async #admitsOwn(connectionId: string, type: string): Promise<boolean> {
-    if (this.#limits.isCut(connectionId)) return false;
-    if (this.#limits.admits(connectionId) && (await this.#fitsWithOthers(connectionId))) return true;
-    // Whoever has asked to take over polls no more: dropped, it would be deaf.
-    if (type === 'upgrade') await this.#cut(connectionId, 'it is over its limit');
-    else if (this.#limits.strikes(connectionId)) await this.#strike(connectionId);
-    return false;
+  /** Who asks to take over polls no more: refused or failed and left open, it would be deaf and not know it. */
+  async #upgrade(connectionId: string): Promise<void> {
+    try {
+      if (await this.#admits(connectionId)) return await this.#upgrades.complete(connectionId);
+      await this.#cut(connectionId, 'it is over its limit');
+    } catch (error) {
+      if (error instanceof ProtocolError) throw error;
+      this.#bus.log.error('an upgrade could not be completed', { connectionId, error });
+      await this.#bus.wire.close(connectionId).catch(() => false);
+    }
   }
 
   async #pong(connectionId: string): Promise<void> {
@@ -141,18 +144,20 @@ export class Messages {
   }
 
   async #message(connectionId: string, packet: SocketPacket, refusals?: Refusals): Promise<void> {
-    // Of what it sent before it was closed, the rest is dropped without a look.
     if (this.#limits.isCut(connectionId)) return;
-    if (!this.#limits.admits(connectionId)) return this.#refuse(connectionId, packet, refusals);
     try {
-      if (!(await this.#fitsWithOthers(connectionId)))
-        return await this.#refuse(connectionId, packet, refusals);
+      if (!(await this.#admits(connectionId))) return await this.#refuse(connectionId, packet, refusals);
       await this.#route(connectionId, packet);
     } catch (error) {
       if (error instanceof ProtocolError) throw error;
       this.#bus.log.error('a packet could not be handled', { connectionId, type: packet.type, error });
       await this.#answerFailure(connectionId, packet);
     }
+  }
+
+  /** Counts a packet; false where it is one too many, for this instance or for all of them. */
+  async #admits(connectionId: string): Promise<boolean> {
+    return this.#limits.admits(connectionId) && (await this.#fitsWithOthers(connectionId));
   }
 
   /** Whether other instances have let in so much of the connection that this one must not. */
@@ -281,12 +286,22 @@ export class Messages {
       if (packet.id === undefined || session.ended) return;
       await session.answer(this.#acknowledgement(packet.namespace, packet.id, event, answer));
     });
-    await session.finish();
-    if (allowance.waitedInVain) {
-      this.#limits.waitedInVain(connection.id);
-      await this.#fitsWithOthers(connection.id);
+    try {
+      await session.finish();
+      await this.#settle(connection.id, allowance);
+    } catch (error) {
+      // The client has its answer; a second one would say something else.
+      this.#bus.log.error('what follows an event failed', { connectionId: connection.id, event, error });
     }
-    if (allowance.joinsRefused && this.#limits.strikes(connection.id)) await this.#strike(connection.id);
+  }
+
+  /** Writes down what the event has cost beyond itself. */
+  async #settle(connectionId: string, allowance: Allowance): Promise<void> {
+    if (allowance.waitedInVain) {
+      this.#limits.waitedInVain(connectionId);
+      await this.#fitsWithOthers(connectionId);
+    }
+    if (allowance.joinsRefused && this.#limits.strikes(connectionId)) await this.#strike(connectionId);
   }
 
   /** An answer that is no JSON, or too large to be posted, is the application's failure. */

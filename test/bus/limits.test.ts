@@ -190,6 +190,23 @@ describe('a connection', () => {
     expect(refused(ONE)).toHaveLength(1);
   });
 
+  test.each([
+    ['its wait in vain', '421["wait"]', 'tally'],
+    [
+      'its strike',
+      `421${JSON.stringify(['join', Array.from({ length: 91 }, (_, n) => `list:${n}`)])}`,
+      'strike',
+    ],
+  ] as const)(
+    'is answered its event once though the table fails when %s is to be written',
+    async (_what, frame, call) => {
+      const written = vi.spyOn(at.bus.store, call).mockRejectedValue(new Error('throttled'));
+      await at.messages.handle(ONE, frame);
+      expect(written).toHaveBeenCalledOnce();
+      expect(acks(ONE)).toHaveLength(1);
+    },
+  );
+
   test('has its events added up in the row that it has, of one window', async () => {
     const tally = (window: number, packets: number, id = ONE) => at.store.tally(id, { window, packets });
     expect([await tally(7, 30), await tally(7, 30), await tally(8, 30), await tally(7, 30)]).toEqual([
