@@ -23,6 +23,7 @@ import {
   FUNCTION_NAMES,
   type FunctionName,
 } from '../lambdas/contract/environment.ts';
+import { DEFAULT_LIMITS, limitVariables } from '../lambdas/contract/limits.ts';
 import { type Bundles, buildBundles } from '../lib/bundles.ts';
 import { type Bench, type BenchResult, median, type Row } from './result.ts';
 
@@ -141,14 +142,7 @@ function functionVariables(url: string): EnvironmentVariables {
     DELIVER_FUNCTION: 'deliver',
     REQUESTS_PER_SECOND: '10000',
     INLINE_POSTS: '500',
-    EVENTS_PER_SECOND: '50',
-    EVENT_BURST: '100',
-    ROOMS_PER_SOCKET: '90',
-    JOINS_PER_SECOND: '10',
-    CONNECTIONS_PER_USER: '20',
-    CONNECTIONS_PER_ADDRESS: '100',
-    PAYLOAD_BYTES: '32768',
-    POSTS_PER_EVENT: '1000',
+    ...limitVariables(DEFAULT_LIMITS),
     APPS: 'bench',
     PING_INTERVAL_MINUTES: '4',
     PING_TIMEOUT_MINUTES: '2',

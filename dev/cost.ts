@@ -5,7 +5,7 @@ import { measuredFanOuts } from './cost/fan-out.ts';
 import { readCostPage } from './cost/page.ts';
 import { report } from './cost/report.ts';
 import { RECYCLED_MINUTES, workloadOf } from './cost/workload.ts';
-import { parsedOptions, UsageError } from './local-defaults.ts';
+import { explain, parsedOptions } from './local-defaults.ts';
 
 const USAGE = `npm run cost -- --clients <n> [options]     what a deployment costs in a period, by list prices, and what others would
 
@@ -55,10 +55,6 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const usage = error instanceof UsageError;
-  const text = usage
-    ? `${error.message}\nnpm run cost -- --help shows the options\n`
-    : `${error instanceof Error ? error.stack : String(error)}\n`;
-  process.stderr.write(text);
+  process.stderr.write(explain(error, 'cost'));
   process.exitCode = 2;
 });

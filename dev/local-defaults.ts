@@ -25,6 +25,13 @@ export function parsedOptions<T extends NonNullable<ParseArgsConfig['options']>>
   }
 }
 
+/** What a program says to its caller when it ends early. */
+export function explain(error: unknown, program: string): string {
+  if (error instanceof UsageError)
+    return `${error.message}\nnpm run ${program} -- --help shows the options\n`;
+  return `${error instanceof Error ? error.stack : String(error)}\n`;
+}
+
 export interface Identity {
   readonly region?: string;
   readonly credentials?: typeof LOCAL_CREDENTIALS;

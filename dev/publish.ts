@@ -7,6 +7,7 @@ import {
   PublishError,
 } from '../emitter/index.ts';
 import {
+  explain,
   isLocal,
   LOCAL_CREDENTIALS,
   LOCAL_ENDPOINT,
@@ -129,10 +130,9 @@ async function main(): Promise<number> {
   }
 }
 
-function explain(error: unknown): string {
-  if (error instanceof UsageError) return `${error.message}\nnpm run emit -- --help shows the options\n`;
+function explainEmit(error: unknown): string {
   if (error instanceof PayloadError || error instanceof EmitterOptionsError) return `${error.message}\n`;
-  return `${error instanceof Error ? error.stack : String(error)}\n`;
+  return explain(error, 'emit');
 }
 
 main().then(
@@ -140,7 +140,7 @@ main().then(
     process.exitCode = code;
   },
   (error: unknown) => {
-    process.stderr.write(explain(error));
+    process.stderr.write(explainEmit(error));
     process.exitCode = 2;
   },
 );

@@ -1,6 +1,7 @@
 /** `npm run replay`: does again what a dead-letter queue holds. Exit codes: 0 all of it, 1 not all, 2 not understood. */
 import type { LambdaClientConfig } from '@aws-sdk/client-lambda';
 import {
+  explain,
   isLocal,
   LOCAL_ENDPOINT,
   localIdentity,
@@ -174,11 +175,7 @@ main().then(
     process.exitCode = code;
   },
   (error: unknown) => {
-    const usage = error instanceof UsageError;
-    const text = usage
-      ? `${error.message}\nnpm run replay -- --help shows the options\n`
-      : `${error instanceof Error ? error.stack : String(error)}\n`;
-    process.stderr.write(text);
+    process.stderr.write(explain(error, 'replay'));
     process.exitCode = 2;
   },
 );

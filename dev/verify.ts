@@ -1,6 +1,6 @@
 /** `npm run verify`: looks at a deployment from outside. Exit codes: 0 nothing failed, 1 something did, 2 not understood. */
 import * as z from 'zod/mini';
-import { parsedOptions, UsageError, webUrl } from './local-defaults.ts';
+import { explain, parsedOptions, UsageError, webUrl } from './local-defaults.ts';
 import { type CheckResult, resultOf, type Target } from './verify/check.ts';
 import { CHECKS } from './verify/checks.ts';
 import { type Outputs, outputsOf } from './verify/outputs.ts';
@@ -137,11 +137,7 @@ main().then(
     process.exit(code);
   },
   (error: unknown) => {
-    const usage = error instanceof UsageError;
-    const text = usage
-      ? `${error.message}\nnpm run verify -- --help shows the options\n`
-      : `${error instanceof Error ? error.stack : String(error)}\n`;
-    process.stderr.write(text);
+    process.stderr.write(explain(error, 'verify'));
     process.exitCode = 2;
   },
 );

@@ -9,7 +9,7 @@ import { resolve } from 'node:path';
 import * as z from 'zod/mini';
 import { BUILT_IN_APPLICATIONS } from '../lambdas/contract/applications.ts';
 import { TRANSPORTS } from '../lambdas/contract/environment.ts';
-import { DEFAULT_LIMITS, LIMIT_RANGES, type Limits } from '../lambdas/contract/limits.ts';
+import { DEFAULT_LIMITS, LIMIT_RANGES, LIMIT_VARIABLES, type Limits } from '../lambdas/contract/limits.ts';
 import { ConfigurationError, type ConfigurationIssue } from './errors.ts';
 
 /** Retentions that CloudWatch Logs offers, in days (API reference, PutRetentionPolicy). */
@@ -199,14 +199,7 @@ export const ENVIRONMENT_NAMES: { readonly [S in SettingName]: string } = {
   pollHoldSeconds: 'POLL_HOLD_SECONDS',
   requestsPerSecond: 'REQUESTS_PER_SECOND',
   inlinePosts: 'INLINE_POSTS',
-  eventsPerSecond: 'EVENTS_PER_SECOND',
-  eventBurst: 'EVENT_BURST',
-  roomsPerSocket: 'ROOMS_PER_SOCKET',
-  joinsPerSecond: 'JOINS_PER_SECOND',
-  connectionsPerUser: 'CONNECTIONS_PER_USER',
-  connectionsPerAddress: 'CONNECTIONS_PER_ADDRESS',
-  payloadBytes: 'PAYLOAD_BYTES',
-  postsPerEvent: 'POSTS_PER_EVENT',
+  ...LIMIT_VARIABLES,
   origins: 'ORIGINS',
   identity: 'IDENTITY',
   secretPrefix: 'SECRET_PREFIX',

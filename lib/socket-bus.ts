@@ -9,6 +9,7 @@ import { Code, Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 import type { EnvironmentVariables } from '../lambdas/contract/environment.ts';
+import { limitVariables } from '../lambdas/contract/limits.ts';
 import { METRICS_NAMESPACE } from '../lambdas/contract/metrics.ts';
 import { acknowledgeFindings, type Deployment } from './acknowledgements.ts';
 import type { Bundles } from './bundles.ts';
@@ -347,14 +348,7 @@ export class SocketBus extends Construct implements Deployment {
       TRACK_PONGS: String(settings.trackPongs),
       TRANSPORTS: settings.transports.join(','),
       POLL_HOLD_SECONDS: String(settings.pollHoldSeconds),
-      EVENTS_PER_SECOND: String(settings.eventsPerSecond),
-      EVENT_BURST: String(settings.eventBurst),
-      ROOMS_PER_SOCKET: String(settings.roomsPerSocket),
-      JOINS_PER_SECOND: String(settings.joinsPerSecond),
-      CONNECTIONS_PER_USER: String(settings.connectionsPerUser),
-      CONNECTIONS_PER_ADDRESS: '0',
-      PAYLOAD_BYTES: String(settings.payloadBytes),
-      POSTS_PER_EVENT: String(settings.postsPerEvent),
+      ...limitVariables({ ...settings, connectionsPerAddress: 0 }),
       REQUESTS_PER_SECOND: String(settings.requestsPerSecond),
       INLINE_POSTS: String(settings.inlinePosts),
       SECRET_PREFIX: settings.secretPrefix,

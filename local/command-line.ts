@@ -1,5 +1,5 @@
 /** The options of `npm start`. */
-import { parseArgs } from 'node:util';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 
 export interface CommandLine {
   readonly help: boolean;
@@ -50,7 +50,7 @@ const OPTIONS = {
 
 /** @throws UsageError naming what is unknown or wrong */
 export function parseCommandLine(args: readonly string[]): CommandLine {
-  const values = parsed(args);
+  const values = parsedOptions(args, OPTIONS);
   return {
     help: values.help ?? false,
     jsonLogs: values['json-logs'] ?? false,
@@ -75,9 +75,13 @@ function parseSeed(text: string): number {
   throw new UsageError(`--seed must be a whole number, not "${text}"`);
 }
 
-function parsed(args: readonly string[]) {
+/** @throws UsageError for what no option is */
+export function parsedOptions<T extends NonNullable<ParseArgsConfig['options']>>(
+  args: readonly string[],
+  options: T,
+) {
   try {
-    return parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: false }).values;
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }

@@ -1,8 +1,7 @@
 /** `socketbus-local`: runs the stack of somebody else's CDK app, as `npm start` runs the one of this repository. */
 import { readFile } from 'node:fs/promises';
-import { parseArgs } from 'node:util';
 import * as z from 'zod/mini';
-import { parsePort, UsageError } from './command-line.ts';
+import { parsedOptions, parsePort, UsageError } from './command-line.ts';
 import { explain } from './explain.ts';
 import { logLine } from './log-lines.ts';
 import { otherWelcome } from './other-welcome.ts';
@@ -44,16 +43,8 @@ const cdkJsonSchema = z.looseObject({
   context: z._default(z.record(z.string(), z.unknown()), {}),
 });
 
-function parsed(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: false }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
 async function main(): Promise<void> {
-  const options = parsed(process.argv.slice(2));
+  const options = parsedOptions(process.argv.slice(2), OPTIONS);
   if (options.help === true) {
     process.stdout.write(USAGE);
     return;

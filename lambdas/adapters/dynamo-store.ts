@@ -21,7 +21,7 @@ import type {
   SweepCursor,
 } from '../bus/ports.ts';
 import { isPollingId } from '../contract/ids.ts';
-import { STRIKE_MS } from '../contract/limits.ts';
+import { DEFAULT_LIMITS, STRIKE_MS } from '../contract/limits.ts';
 import { countedAs, countsAsOther } from './counted-as.ts';
 import { DynamoPresence } from './dynamo-presence.ts';
 import {
@@ -62,8 +62,6 @@ import {
 } from './rows.ts';
 import { TableCalls, type TableCallsOptions, type TransactItem } from './table-calls.ts';
 
-/** A socket row holds its room list, and a close removes one row per room: the list is bounded (design D5). */
-export const MAX_ROOMS_PER_SOCKET = 90;
 /** Membership rows that are written at once. */
 const CONCURRENCY = 16;
 /** Enough to tell the few apart that open one socket at the same time. */
@@ -75,7 +73,7 @@ const MOST_NOTES = 10_000;
 export interface DynamoStoreOptions extends TableCallsOptions {
   /** Whether a room's memberships are spread over shards. */
   readonly isHot: (namespace: string, room: string) => boolean;
-  /** Rooms that a socket may be in, at most 90. @default 90 */
+  /** Rooms that a socket may be in: its row lists them, and a close removes a row for each (design D5). @default 90 */
   readonly roomsPerSocket?: number;
 }
 
@@ -96,7 +94,7 @@ export class DynamoStore implements Store {
     this.#clock = options.clock;
     this.#random = options.random;
     this.#isHot = options.isHot;
-    this.#roomsPerSocket = options.roomsPerSocket ?? MAX_ROOMS_PER_SOCKET;
+    this.#roomsPerSocket = options.roomsPerSocket ?? DEFAULT_LIMITS.roomsPerSocket;
     this.presence = new DynamoPresence({
       calls: this.#calls,
       table: this.#table,
@@ -302,9 +300,7 @@ export class DynamoStore implements Store {
         socket.id,
       ),
       this.#put(socketRow(socket)),
-      ...this.#membershipKeys(socket, []).map((key) =>
-        this.#put(membershipRow(key, addressOf(socket), socket.connectedAt)),
-      ),
+      ...this.#putMemberships(socket, []),
       ...due.map((row) => this.#put(dueRow(row))),
     ]);
     return refused === undefined ? 'connected' : namespaceRefusal(refused);
@@ -374,13 +370,10 @@ export class DynamoStore implements Store {
     due: readonly Due[],
   ): Promise<'recovered' | 'changed' | 'closed' | 'occupied'> {
     const { connectionId, namespace, id } = taken;
-    const address = addressOf(taken);
     const refused = await this.#calls.transactOr([
       this.#takeNamespace(connectionId, namespace, 'SET namespaces.#n = :value REMOVE #left.#n', id),
       this.#takeOver(known, taken),
-      ...this.#membershipKeys(taken, Object.keys(taken.rooms)).map((key) =>
-        this.#put(membershipRow(key, address, taken.connectedAt)),
-      ),
+      ...this.#putMemberships(taken, Object.keys(taken.rooms)),
       ...due.map((row) => this.#put(dueRow(row))),
     ]);
     if (refused === undefined) return 'recovered';
@@ -610,6 +603,12 @@ export class DynamoStore implements Store {
       memberKey(whole, idBytes(socket.id), this.shards(whole)),
       ...userKeys(socket),
     ];
+  }
+
+  #putMemberships(socket: SocketRecord, rooms: readonly string[]): TransactItem[] {
+    return this.#membershipKeys(socket, rooms).map((key) =>
+      this.#put(membershipRow(key, addressOf(socket), socket.connectedAt)),
+    );
   }
 
   shards(group: Group): number {

@@ -34,12 +34,21 @@ export async function publish(
     }
   };
   try {
-    return { ...(await broadcast(bus, target, message, asked)), message };
+    const report = await broadcast(bus, target, message, asked);
+    logPublished(bus, publication.event, report);
+    return { ...report, message };
   } catch (error) {
     const { offset, logs } = message;
     if (isRefused && offset !== undefined) await bus.eventLog.withdraw(logs, offset);
     throw error;
   }
+}
+
+/** What others post is found by these; of all else a line for each publish would cost more than it tells. */
+function logPublished({ log }: Bus, event: string, report: BroadcastReport): void {
+  const { id: messageId, gone, uncut, ...counts } = report;
+  const line = { messageId, event, ...counts, gone: gone.length, uncut: uncut.length };
+  log[report.ranges === 0 ? 'debug' : 'info']('published', line);
 }
 
 /** Publishes to one socket. Its row is read after the log was written: it may have moved to another connection. */

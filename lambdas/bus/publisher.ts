@@ -167,15 +167,6 @@ export class Publisher {
     ]);
     const { id, audience, posted, gone, failed, ranges } = report;
     const isKnown = ranges === 0;
-    // What others post is found by these; of all else a line for each publish would cost more than it tells.
-    this.#bus.log[isKnown ? 'debug' : 'info']('published', {
-      messageId: id,
-      audience,
-      posted,
-      gone: gone.length,
-      failed,
-      ranges,
-    });
     return {
       ok: true,
       id,

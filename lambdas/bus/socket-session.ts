@@ -463,9 +463,6 @@ export class NamespaceBroadcast implements AnyNamespace {
       const { message, ...report } = await publish(bus, target, publication, allowedTo(this.#effects));
       if (isDone(report)) later(markDone(bus, message));
       gone.push(...report.gone);
-      const { id: messageId, ...counts } = report;
-      const lists = { gone: counts.gone.length, uncut: counts.uncut.length };
-      bus.log[report.ranges === 0 ? 'debug' : 'info']('published', { messageId, event, ...counts, ...lists });
     });
   }
 

@@ -40,5 +40,33 @@ export const LIMIT_RANGES: { readonly [L in keyof Limits]: readonly [min: number
   postsPerEvent: [1, 10_000_000],
 };
 
+/** The environment variable of each, of the functions and of whoever synthesises. */
+export const LIMIT_VARIABLES = {
+  eventsPerSecond: 'EVENTS_PER_SECOND',
+  eventBurst: 'EVENT_BURST',
+  roomsPerSocket: 'ROOMS_PER_SOCKET',
+  joinsPerSecond: 'JOINS_PER_SECOND',
+  connectionsPerUser: 'CONNECTIONS_PER_USER',
+  connectionsPerAddress: 'CONNECTIONS_PER_ADDRESS',
+  payloadBytes: 'PAYLOAD_BYTES',
+  postsPerEvent: 'POSTS_PER_EVENT',
+} as const satisfies { readonly [L in keyof Limits]: string };
+
+type LimitVariables = { readonly [L in keyof Limits as (typeof LIMIT_VARIABLES)[L]]: string };
+
+/** The variables that tell functions these limits. */
+export function limitVariables(limits: Limits): LimitVariables {
+  return {
+    EVENTS_PER_SECOND: String(limits.eventsPerSecond),
+    EVENT_BURST: String(limits.eventBurst),
+    ROOMS_PER_SOCKET: String(limits.roomsPerSocket),
+    JOINS_PER_SECOND: String(limits.joinsPerSecond),
+    CONNECTIONS_PER_USER: String(limits.connectionsPerUser),
+    CONNECTIONS_PER_ADDRESS: String(limits.connectionsPerAddress),
+    PAYLOAD_BYTES: String(limits.payloadBytes),
+    POSTS_PER_EVENT: String(limits.postsPerEvent),
+  };
+}
+
 /** A connection has been over its limit for so long, or begins to be: a strike. Those of all instances within it are one. */
 export const STRIKE_MS = 1_000;

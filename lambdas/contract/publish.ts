@@ -5,6 +5,8 @@
 import * as z from 'zod/mini';
 import { historyQuery } from './history.ts';
 
+/** Longest id of a publish or of an identity, in characters. */
+export const MAX_PUBLISH_ID_LENGTH = 256;
 /** Largest encoded packet: API Gateway's message payload quota, 128 KB. Not adjustable (WebSocket quotas page). */
 export const MAX_PACKET_BYTES = 131_072;
 /** Rooms of one publish; later one transaction writes a log row for each, and a transaction holds 100 items. */
@@ -55,7 +57,7 @@ const rooms = () =>
   );
 
 /** Every request may carry an id of the caller's; EventBridge's event id is the default one. */
-const request = { id: z.optional(z.string().check(z.minLength(1), z.maxLength(256))) };
+const request = { id: z.optional(z.string().check(z.minLength(1), z.maxLength(MAX_PUBLISH_ID_LENGTH))) };
 
 // Strict: a misspelt `rooms` would otherwise be the whole namespace.
 const emitRequestSchema = z.strictObject({
@@ -144,7 +146,7 @@ const historyRequestSchema = z.strictObject({
 
 const identity = () =>
   z.union(
-    [z.string().check(z.minLength(1), z.maxLength(256)), z.int()],
+    [z.string().check(z.minLength(1), z.maxLength(MAX_PUBLISH_ID_LENGTH)), z.int()],
     'must be a string or a safe integer',
   );
 const grant = {

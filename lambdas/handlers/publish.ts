@@ -1,6 +1,6 @@
 import { UnavailableError } from '../bus/errors.ts';
 import type { Log } from '../bus/ports.ts';
-import type { PublishResult } from '../contract/publish.ts';
+import { MAX_PUBLISH_ID_LENGTH, type PublishResult } from '../contract/publish.ts';
 import {
   type PublishEvent,
   type PublishResponse,
@@ -8,9 +8,6 @@ import {
   readPublishEvent,
 } from '../wiring/publish-event.ts';
 import type { Server } from '../wiring/server.ts';
-
-/** Longer ones are refused (publish contract). */
-const MOST_ID_LENGTH = 256;
 
 /** The publish contract by Lambda invoke, EventBridge and HTTP. A refused request says which field is wrong. */
 export function publishHandler(server: Server) {
@@ -32,7 +29,7 @@ function publishKeys(incoming: Exclude<PublishEvent, { kind: 'unreadable' }>): R
   const id = typeof request === 'object' && request !== null && 'id' in request ? request.id : undefined;
   return {
     ...(incoming.kind === 'event-bridge' ? { eventId: incoming.eventId } : {}),
-    ...(typeof id === 'string' && id.length <= MOST_ID_LENGTH ? { publishId: id } : {}),
+    ...(typeof id === 'string' && id.length <= MAX_PUBLISH_ID_LENGTH ? { publishId: id } : {}),
   };
 }
 
