@@ -111,11 +111,15 @@ const SHOWN: { readonly [A in BuiltInApplication]: Shown } = {
 };
 
 describe('the page on moving from a server of one’s own', () => {
-  test('shows the backend and the client of every application, and what it shows compiles', COMPILING, () => {
-    const expected = BUILT_IN_APPLICATIONS.flatMap((name) => [`${name}.backend.ts`, `${name}.client.ts`]);
-    expect([...files.keys()]).toEqual(expected);
-    expect(pages.typeErrors(...files.keys())).toEqual([]);
-  });
+  test(
+    'shows the backend and the client of every application, and what it shows compiles',
+    COMPILING,
+    async () => {
+      const expected = BUILT_IN_APPLICATIONS.flatMap((name) => [`${name}.backend.ts`, `${name}.client.ts`]);
+      expect([...files.keys()]).toEqual(expected);
+      expect(await pages.typeErrors(...files.keys())).toEqual([]);
+    },
+  );
 
   test.each(BUILT_IN_APPLICATIONS)(
     'shows a client of %s that hears what the backend shown emits',

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import ts from 'typescript';
+import { typeErrors } from '../support/compiler.ts';
 import { REPOSITORY } from '../support/synthesis.ts';
 
 /** What the pages import from this package, by the source that it is exported from. */
@@ -14,14 +15,14 @@ const EXPORTS = {
 /** What they import from elsewhere. */
 const PACKAGES = ['@types', 'jose', 'socket.io-client', 'undici-types', 'zod'];
 
-/** For tests that compile: the checker reads the types of zod and of the AWS SDK, on a shared core. */
+/** For tests that compile, on a shared core: the checker reads the types of zod and of the AWS SDK. */
 export const COMPILING = { timeout: 120_000 };
 
 export interface Workspace {
   readonly directory: string;
   path(file: string): string;
   /** What the compiler finds wrong, as it says it. */
-  typeErrors(...files: readonly string[]): string[];
+  typeErrors(...files: readonly string[]): Promise<string[]>;
   remove(): Promise<void>;
 }
 
@@ -48,14 +49,13 @@ export async function workspace(files: ReadonlyMap<string, string>): Promise<Wor
   await mkdir(path('node_modules'));
   await Promise.all([
     writeFile(path('package.json'), JSON.stringify({ type: 'module' })),
-    writeFile(path('tsconfig.json'), JSON.stringify({ compilerOptions })),
     ...PACKAGES.map((name) => symlink(join(REPOSITORY, 'node_modules', name), path(`node_modules/${name}`))),
     ...[...files].map(([file, code]) => writeFile(path(file), code)),
   ]);
   return {
     directory,
     path,
-    typeErrors: (...names) => typeErrors(directory, names),
+    typeErrors: (...names) => typeErrors(directory, names, compilerOptions),
     remove: () => rm(directory, { recursive: true, force: true }),
   };
 }
@@ -64,20 +64,4 @@ export async function workspace(files: ReadonlyMap<string, string>): Promise<Wor
 async function repositoryOptions(): Promise<Record<string, unknown>> {
   const { config } = ts.readConfigFile(join(REPOSITORY, 'tsconfig.json'), ts.sys.readFile);
   return { ...config.compilerOptions, noUnusedLocals: false };
-}
-
-function typeErrors(directory: string, files: readonly string[]): string[] {
-  const { config } = ts.readConfigFile(join(directory, 'tsconfig.json'), ts.sys.readFile);
-  const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, directory);
-  const paths = files.map((file) => join(directory, file));
-  const program = ts.createProgram(paths, options);
-  return paths.flatMap((path, index) => {
-    const source = program.getSourceFile(path);
-    if (source === undefined) return [`${files[index]}: is not there`];
-    const found = [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)];
-    return found.map(({ start = 0, messageText }) => {
-      const { line } = source.getLineAndCharacterOfPosition(start);
-      return `${files[index]}:${line + 1}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`;
-    });
-  });
 }

@@ -57,8 +57,8 @@ describe('the page on writing an application', () => {
   test('compiles as it stands, and would not with a misspelled event', COMPILING, async () => {
     expect([...files.keys()]).toEqual(['todo.ts', 'client.ts', 'backend.ts', 'todo.test.ts']);
     await writeFile(pages.path('wrong.ts'), files.get('backend.ts')!.replace("'added'", "'aded'"));
-    const errors = pages.typeErrors(...files.keys(), 'wrong.ts');
-    expect(errors).toEqual([expect.stringMatching(/^wrong\.ts:6: .*"aded"/)]);
+    const errors = await pages.typeErrors(...files.keys(), 'wrong.ts');
+    expect(errors).toEqual([expect.stringMatching(/^wrong\.ts\(6,.*"aded"/)]);
   });
 
   test('tests it, and its tests pass on the running stack', async () => {

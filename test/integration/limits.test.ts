@@ -68,10 +68,10 @@ describe('an attack', () => {
     });
     try {
       const { quiet, attacked, assaults } = await attack(bus.stack.origin, {
-        honest: 20,
+        honest: 6,
         everyMs: 1_000,
-        hostile: Array.from({ length: 20 }, (_, n) => (n % 2 === 0 ? 'flood' : 'garbage')),
-        seconds: 5,
+        hostile: Array.from({ length: 6 }, (_, n) => (n % 2 === 0 ? 'flood' : 'garbage')),
+        seconds: 3,
         perSecond: 20,
         patienceMs: 20_000,
       });

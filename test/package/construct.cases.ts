@@ -10,9 +10,10 @@ import { publint } from 'publint';
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TemplateJson } from '../support/assembly.ts';
+import { typeErrors } from '../support/compiler.ts';
 import { JWT_SECRET, recorded, token } from '../support/stack.ts';
 import { REPOSITORY } from '../support/synthesis.ts';
-import { type Consumer, MODULES, run } from './consumer.ts';
+import { type Consumer, run } from './consumer.ts';
 
 const PATIENCE = 120_000;
 
@@ -109,11 +110,8 @@ export function constructCases(shopOf: () => Consumer): void {
       await mkdir(directory);
       const files = ['app.mts', 'app.cts'];
       for (const file of files) await writeFile(join(directory, file), TYPED);
-      const options = { module: 'nodenext', strict: true, skipLibCheck: true, noEmit: true, types: ['node'] };
-      await writeFile(join(directory, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files }));
-      const tsc = run(process.execPath, [join(MODULES, 'typescript', 'bin', 'tsc'), '-p', directory]);
-      const { stdout } = await tsc.catch(({ stdout }: { stdout: string }) => ({ stdout }));
-      expect(stdout).toBe('');
+      const options = { module: 'nodenext', strict: true, skipLibCheck: true, types: ['node'] };
+      expect(await typeErrors(directory, files, options)).toEqual([]);
     });
   });
 

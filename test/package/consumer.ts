@@ -8,7 +8,7 @@ import { REPOSITORY } from '../support/synthesis.ts';
 
 export const run = promisify(execFile);
 
-export const MODULES = join(REPOSITORY, 'node_modules');
+const MODULES = join(REPOSITORY, 'node_modules');
 
 /** What the package depends on, and what a CDK app has; `esbuild`, which it may have, is not among them. */
 const INSTALLED = [
