@@ -142,23 +142,28 @@ async function join(socket: ChatSocket, { conversacionId, userId }: Speaker, con
   const room = ROOM + conversacionId;
   requireIdentity(context, socket.identity, userId, 'userId');
   await requireConversation(context, socket.identity, conversacionId, room);
+  const wasIn = socket.rooms.has(room);
   await socket.join(room);
-  await leaveUnlessStillAllowed(socket, conversacionId, context);
+  await leaveUnlessStillAllowed(socket, conversacionId, context, wasIn);
   socket.data[presenceKey(conversacionId)] = userId;
   return { ok: true, usuarios: await present(socket.nsp, conversacionId, { socket, userId }) };
 }
 
-/** A grant revoked between the check and the join found no member to put out: so look again from within. */
+/**
+ * A grant revoked between the check and the join found no member to put out: so look again from within. Where that fails,
+ * it is not known: who was in before stays.
+ */
 async function leaveUnlessStillAllowed(
   socket: ChatSocket,
   conversacionId: Id,
   context: AppContext,
+  wasIn: boolean,
 ): Promise<void> {
   const room = ROOM + conversacionId;
   try {
     await requireConversation(context, socket.identity, conversacionId, room);
   } catch (error) {
-    await socket.leave(room);
+    if (!wasIn || error instanceof BusError) await socket.leave(room);
     throw error;
   }
 }

@@ -20,11 +20,11 @@ export interface TokenIdentity {
   readonly claims: { readonly [claim: string]: Json };
 }
 
-/** Why a client is not authenticated. */
-export type TokenFailure = 'missing' | 'invalid' | 'unavailable';
+/** Why a client is not authenticated, by what it brought. */
+export type TokenFailure = 'missing' | 'invalid';
 
 export interface JwtOptions {
-  /** What becomes of a client without a valid token. */
+  /** What becomes of a client without a valid token. Not asked while tokens cannot be verified: the client is to try again. */
   readonly onFailure: (failure: TokenFailure, context: AppContext) => AuthOutcome;
 }
 
@@ -49,7 +49,10 @@ const BEARER = /^Bearer +(\S+)$/i;
 
 type Verified =
   | { readonly kind: 'verified'; readonly identity: TokenIdentity; readonly expiresAt: number | null }
-  | { readonly kind: TokenFailure };
+  | { readonly kind: TokenFailure | 'unavailable' };
+
+/** No fault of the token's. */
+const UNAVAILABLE = { kind: 'unavailable', message: 'tokens cannot be verified at the moment' } as const;
 
 /** `auth.token` first, then the header. The header is verified at `$connect`: only claims are ever stored. */
 export function jwt(options: JwtOptions): Auth<TokenIdentity> {
@@ -64,6 +67,7 @@ export function jwt(options: JwtOptions): Auth<TokenIdentity> {
     },
     async authenticate(credentials, context) {
       const verified = await presented(credentials, context);
+      if (verified.kind === 'unavailable') return UNAVAILABLE;
       if (verified.kind !== 'verified') return options.onFailure(verified.kind, context);
       const { expiresAt } = verified;
       if (expiresAt !== null && expiresAt <= context.now()) return options.onFailure('invalid', context);

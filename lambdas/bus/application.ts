@@ -42,7 +42,13 @@ export type AuthOutcome =
   /** `connect_error` with this message; the socket never exists. */
   | { readonly kind: 'refused'; readonly message: string; readonly data?: Json }
   /** Connected, told why by one event, disconnected; the socket never is a member of anything. */
-  | { readonly kind: 'expelled'; readonly event: string; readonly args: readonly Json[] };
+  | { readonly kind: 'expelled'; readonly event: string; readonly args: readonly Json[] }
+  /**
+   * It cannot be known now, which is no fault of the client's. A stock client that was refused or disconnected would not
+   * come back by itself: so the connection is closed without an answer, and the client tries again, with the session that
+   * it has. Where the connection serves another namespace it stays, and this one is refused with the message.
+   */
+  | { readonly kind: 'unavailable'; readonly message: string };
 
 export interface Authentication {
   /** Runs in `$connect`, the only place that sees headers. What it returns is stored: never a token. */

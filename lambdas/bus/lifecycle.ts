@@ -15,7 +15,7 @@ import {
   retryThrottled,
   retryUndelivered,
 } from './delivery.ts';
-import { asBusError, UnavailableError } from './errors.ts';
+import { asBusError, BusError, UnavailableError } from './errors.ts';
 import {
   CONNECT_TIMEOUT_MS,
   MAX_CONNECTION_MS,
@@ -174,6 +174,10 @@ export class Lifecycle implements SocketEnder {
       return 'done';
     }
     const verdict = await this.#authenticate(connection, applications, auth);
+    if (verdict.kind === 'unavailable') {
+      await this.#putOff(connection, namespace, verdict.message);
+      return 'done';
+    }
     if (verdict.kind === 'refused') {
       await this.#reply(connection.id, connectErrorFrame(namespace, verdict.message, verdict.data));
       return 'done';
@@ -208,6 +212,14 @@ export class Lifecycle implements SocketEnder {
     if (outcome !== 'fresh') return outcome;
     const { session, pid } = newSession(random, socket.id, clock.now());
     return this.#begin({ ...counted, session }, expiresAt, pid);
+  }
+
+  /** Whoever cannot be let in now is to try again. */
+  async #putOff({ id, namespaces }: Connection, namespace: string, message: string): Promise<void> {
+    this.#bus.log.warn('who connects cannot be verified', { connectionId: id, namespace });
+    if (Object.keys(namespaces).length === 0) return this.close(id);
+    const { code, retryable } = new BusError('internal', message);
+    await this.#reply(id, connectErrorFrame(namespace, message, { code, retryable }));
   }
 
   /** The socket that the client had before does not count: it may not be known yet that it has left it. */

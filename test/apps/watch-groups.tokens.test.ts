@@ -265,20 +265,7 @@ describe('no token', () => {
   });
 });
 
-describe('a secret that cannot be read', () => {
-  test('is no fault of the client, which is told only that', async () => {
-    const at = await bus({ secrets: {} });
-    const auth = { token: await token(ANA) };
-    await expectExpelled(at, await Client.connect(at, 1, { auth }), 'Error de autenticación');
-    expect(at.log.lines).toContainEqual(expect.objectContaining({ level: 'error' }));
-  });
-
-  test('for a token in the header does not keep the client from being told', async () => {
-    const at = await bus({ secrets: {} });
-    const headers = { authorization: `Bearer ${await token(ANA)}` };
-    await expectExpelled(at, await Client.connect(at, 1, { headers }), 'Error de autenticación');
-  });
-
+describe('a secret that cannot be read (what else it means: outage.test.ts)', () => {
   test('makes no difference to a client without a token', async () => {
     const at = await bus({ secrets: {} });
     await expectExpelled(at, await Client.connect(at, 1), 'Token no proporcionado');
