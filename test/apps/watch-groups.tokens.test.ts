@@ -265,6 +265,63 @@ describe('no token', () => {
   });
 });
 
+describe('two secrets with a comma between them', () => {
+  const [OLD, NEW] = ['the secret of last year that is on its way out', 'n'.repeat(32)];
+  const during = () => bus({ secrets: { JWT_SECRET: `${OLD}, ${NEW}` } });
+
+  test.each([
+    ['the first', OLD],
+    ['the second', NEW],
+    ['both as one, which is how a stack of one’s own signs', `${OLD}, ${NEW}`],
+  ])('verify what is signed with %s', async (_which, secret) => {
+    const at = await during();
+    const auth = { token: await token(ANA, { secret }) };
+    expect(greeted(await Client.connect(at, 1, { auth }))).toHaveLength(1);
+    const headers = { authorization: `Bearer ${auth.token}` };
+    expect(greeted(await Client.connect(at, 2, { headers }))).toHaveLength(1);
+  });
+
+  test.each(BAD)('refuse one that %s', async (_how, make) => {
+    const at = await during();
+    await expectExpelled(
+      at,
+      await Client.connect(at, 1, { auth: { token: await make() } }),
+      'Token inválido',
+    );
+  });
+
+  test.each([
+    ['has expired', () => token({ ...ANA, exp: seconds(-60) }, { secret: NEW })],
+    ['was signed with HS512', () => token(ANA, { secret: NEW, alg: 'HS512' })],
+    ['was signed with a part of one', () => token(ANA, { secret: NEW.slice(1) })],
+    ['was changed after it was signed', async () => tampered(await token(ANA, { secret: NEW }))],
+  ])('refuse one of the second that %s', async (_how, make) => {
+    const at = await during();
+    await expectExpelled(
+      at,
+      await Client.connect(at, 1, { auth: { token: await make() } }),
+      'Token inválido',
+    );
+  });
+
+  test('are not made of one secret that has a comma in it: a short part is no key', async () => {
+    for (const secret of [
+      `x,${'y'.repeat(40)}`,
+      `${'x'.repeat(31)},${'y'.repeat(40)}`,
+      ',',
+      `${'x'.repeat(40)},`,
+    ]) {
+      const at = await bus({ secrets: { JWT_SECRET: secret } });
+      const whole = await Client.connect(at, 1, { auth: { token: await token(ANA, { secret }) } });
+      expect(greeted(whole)).toHaveLength(1);
+      for (const part of secret.split(',').filter((each) => each !== '')) {
+        const auth = { token: await token(ANA, { secret: part }) };
+        expect(greeted(await Client.connect(at, 2, { auth }))).toEqual([]);
+      }
+    }
+  });
+});
+
 describe('a secret that cannot be read (what else it means: outage.test.ts)', () => {
   test('makes no difference to a client without a token', async () => {
     const at = await bus({ secrets: {} });
