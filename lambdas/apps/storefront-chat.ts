@@ -53,6 +53,7 @@ export const storefrontChat = defineApp({
         if (token && context.identityMode === 'token') {
           const proof = await verifiedToken(token, socket.handshake, context);
           requireIdentity(context, { ...proof.identity, username: undefined }, customerId, 'customerId');
+          await socket.countAs(proof.identity.id);
           await becomeCustomer(socket, customerId);
           socket.data.proof = { ...proof };
           if (proof.expiresAt !== undefined) await socket.expireAt(proof.expiresAt);

@@ -8,6 +8,7 @@ import { isPollingId } from '../contract/ids.ts';
 import type { ProtocolError } from '../protocol/protocol-error.ts';
 import type { Application, AuthOutcome } from './application.ts';
 import { appContext, type Bus } from './context.ts';
+import { hasTooMany } from './counting.ts';
 import {
   OPENING_BACKOFF_MS,
   postPacketUntil,
@@ -200,7 +201,7 @@ export class Lifecycle implements SocketEnder {
     const { expiresAt } = verdict;
     const shown = shownSession(auth);
     const user = this.#bus.config.limits.connectionsPerUser === 0 ? undefined : userOf(socket.identities);
-    if (user !== undefined && (await this.#hasTooMany(namespace, user, shown))) {
+    if (user !== undefined && (await hasTooMany(this.#bus, namespace, user, shown?.socketId))) {
       const { code, message } = rateLimited('too many connections of one user');
       await this.#reply(connection.id, connectErrorFrame(namespace, message, { code }));
       if (Object.keys(connection.namespaces).length === 0) await this.close(connection.id);
@@ -220,15 +221,6 @@ export class Lifecycle implements SocketEnder {
     if (Object.keys(namespaces).length === 0) return this.close(id);
     const { code, retryable } = new BusError('internal', message);
     await this.#reply(id, connectErrorFrame(namespace, message, { code, retryable }));
-  }
-
-  /** The socket that the client had before does not count: it may not be known yet that it has left it. */
-  async #hasTooMany(namespace: string, user: string, shown: Shown | undefined): Promise<boolean> {
-    const { config, log, store } = this.#bus;
-    const most = config.limits.connectionsPerUser;
-    const isFull = await store.countsTo({ kind: 'user', namespace, user }, most, shown?.socketId);
-    if (isFull) log.info('too many connections of a user', { namespace, most });
-    return isFull;
   }
 
   /** A new socket. */

@@ -231,6 +231,22 @@ describe('where identities are to be proven', () => {
     expect(await audience(at, 'user_1')).toBe(0);
   });
 
+  test('connections that prove a customer by the event are counted as its, beside those of the handshake', async () => {
+    const at = await bus('token');
+    Object.assign(at.bus.config.limits, { connectionsPerUser: 2 });
+    const proof = await token({ sub: '1' });
+    await client(at, { auth: { token: proof } });
+    const [one, another] = [await client(at), await client(at)];
+    expect(await one.ask('authenticate', { customerId: 1, token: proof })).toMatchObject({ ok: true });
+    expect(await another.ask('authenticate', { customerId: 1, token: proof })).toEqual(
+      refused('rate_limited', 'too many connections of one user'),
+    );
+    expect([await audience(at, 'user_1'), another.cut]).toEqual([1, false]);
+    // A claim alone fills nobody's number.
+    Object.assign(at.bus.config, { identityMode: 'trusted' });
+    expect(await another.ask('authenticate', { customerId: 1, token: proof })).toMatchObject({ ok: true });
+  });
+
   test('an invalid token in the handshake leaves a client that is nobody', async () => {
     const at = await bus('token');
     const eve = await client(at, { auth: { token: 'x' } });
