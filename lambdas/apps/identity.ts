@@ -5,7 +5,7 @@
  */
 import * as z from 'zod/mini';
 import { type AppContext, BusError, type Handshake, type Json, type Millis } from '../bus/public.ts';
-import { type Auth, type Id, id } from './define-app.ts';
+import { type AppSocket, type Auth, type EventSchemas, type Id, id } from './define-app.ts';
 import { jwt, type TokenFailure, type TokenIdentity } from './jwt.ts';
 
 /** What a token of a client proved; undefined where it brought none that is valid. */
@@ -145,6 +145,26 @@ export async function requireConversation(
     'forbidden',
     `neither the token's conversations claim nor a grant opens the conversation ${conversationId}`,
   );
+}
+
+/**
+ * Joins a room that was found open, and looks again from within: a grant revoked between the two found no member to put out.
+ * Where that look fails, it is not known whether it is open: who was in before stays.
+ * @throws what `requireOpen` throws
+ */
+export async function joinWhileOpen(
+  socket: Pick<AppSocket<EventSchemas, unknown>, 'rooms' | 'join' | 'leave'>,
+  room: string,
+  requireOpen: () => Promise<void>,
+): Promise<void> {
+  const wasIn = socket.rooms.has(room);
+  await socket.join(room);
+  try {
+    await requireOpen();
+  } catch (error) {
+    if (!wasIn || error instanceof BusError) await socket.leave(room);
+    throw error;
+  }
 }
 
 /** @throws BusError `unauthenticated` */

@@ -4,6 +4,7 @@ import { type AppContext, BusError, type HttpAnswer, type Settings } from '../bu
 import { type ConnectionInfo, newMessageSchema, STOREFRONT_ROOMS } from '../contract/storefront.ts';
 import { type AppSocket, defineApp, type EventSchemas, type Id, id, type Namespace } from './define-app.ts';
 import {
+  joinWhileOpen,
   mayJoinConversation,
   optionalJwt,
   provenIdentity,
@@ -69,8 +70,11 @@ export const storefrontChat = defineApp({
       payload: conversationOrId,
       async handle(socket, payload, context) {
         const conversationId = conversationOf(payload);
+        const room = CONVERSATION + conversationId;
         await requireOpen(socket, conversationId, context);
-        await socket.join(CONVERSATION + conversationId);
+        await joinWhileOpen(socket, room, () =>
+          requireConversation(context, identityOf(socket, context), conversationId, room),
+        );
         return { ok: true, conversationId };
       },
     },
