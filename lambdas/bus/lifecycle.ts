@@ -309,11 +309,14 @@ export class Lifecycle implements SocketEnder {
         );
       } catch (error) {
         this.#bus.log.error('a connect hook failed', { application: application.name, error });
+        // The client is in: that it cannot be told must not keep the others' hooks from running.
         await reportFailure(session, application, {
           event: 'connect',
           payload: undefined,
           error: asBusError(error),
-        });
+        }).catch((failure: unknown) =>
+          this.#bus.log.error('a failure could not be reported', { event: 'connect', error: failure }),
+        );
       }
     }
     await session.finish();
