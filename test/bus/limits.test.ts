@@ -32,6 +32,16 @@ const talk = defineApp({
   },
   serverEvents: { said: anything },
   rooms: { 'list:': { canJoin: () => true, history: true } },
+  http: [
+    {
+      method: 'POST',
+      path: '/tell',
+      async handle(_request, io) {
+        await io.emit('said', 1);
+        return { status: 200, body: {} };
+      },
+    },
+  ],
   clientEvents: {
     hello: { payload: anything, handle: () => ({ ok: true }) },
     'be counted': {
@@ -373,6 +383,20 @@ describe('an event', () => {
     await at.messages.handle(ONE, '421["ask-all"]');
     expect(refused(ONE)).toHaveLength(1);
     expect(at.wire.to(OTHER).filter((frame) => frame.includes('said'))).toEqual([]);
+  });
+
+  test('is bounded as a request to a route is', async () => {
+    const ask = async () => {
+      const request = { path: '/tell', headers: {}, query: {}, body: '{}', address: '192.0.2.7' };
+      const { statusCode, body } = await at.router.handle({ method: 'POST', ...request });
+      return [statusCode, (JSON.parse(body) as { error?: { code: string } }).error?.code];
+    };
+    await begin({ limits: { postsPerEvent: 2 } });
+    expect(await ask()).toEqual([200, undefined]);
+    await begin({ limits: { postsPerEvent: 1 } });
+    expect(await ask()).toEqual([429, 'rate_limited']);
+    expect(at.wire.to(OTHER).filter((frame) => frame.includes('said'))).toEqual([]);
+    expect(at.log.lines.filter(({ level }) => level === 'error')).toEqual([]);
   });
 
   test('of a backend has no bound', async () => {
