@@ -1,6 +1,6 @@
 /** Customer chat of a shop: customers and the shop's staff in conversations, messages published by the backend. */
 import * as z from 'zod/mini';
-import { type AppContext, BusError, type HttpAnswer, type Settings } from '../bus/public.ts';
+import { type AppContext, BusError, type HttpAnswer, type Millis, type Settings } from '../bus/public.ts';
 import { type ConnectionInfo, newMessageSchema, STOREFRONT_ROOMS } from '../contract/storefront.ts';
 import { type AppSocket, defineApp, type EventSchemas, type Id, id, type Namespace } from './define-app.ts';
 import {
@@ -18,6 +18,9 @@ const { user: USER, conversation: CONVERSATION } = STOREFRONT_ROOMS;
 
 /** Longest list of rooms that a status shows (the contract). */
 const MAX_LISTED_ROOMS = 1_000;
+
+/** An instance counts once in so long for all who have proven nothing; ms. */
+const COUNT_MS = 5_000;
 
 const conversation = z.object({ conversationId: id() });
 /** Clients send either form. */
@@ -111,7 +114,7 @@ export const storefrontChat = defineApp({
       path: '/socket/status',
       async handle({ identity }, io, context) {
         const mayList = context.identityMode === 'trusted' || identity !== undefined;
-        return status(mayList ? await connectionInfo(io) : await connectionCount(io), context);
+        return status(mayList ? await connectionInfo(io) : await connectionCount(io, context), context);
       },
     },
   ],
@@ -206,8 +209,24 @@ async function connectionInfo(io: StoreNamespace): Promise<ConnectionInfo> {
 }
 
 /** What may be told to anybody. */
-async function connectionCount(io: StoreNamespace): Promise<ConnectionInfo> {
-  return { connectedClients: await io.countSockets(), rooms: [], userRooms: [], conversationRooms: [] };
+async function connectionCount(io: StoreNamespace, context: AppContext): Promise<ConnectionInfo> {
+  const connectedClients = await recentCount(io, context);
+  return { connectedClients, rooms: [], userRooms: [], conversationRooms: [] };
+}
+
+/** The last count of an instance, which has its secrets for itself. */
+const counts = new WeakMap<AppContext['secrets'], { readonly at: Millis; readonly count: Promise<number> }>();
+
+/** A count reads the whole namespace, which everybody's broadcasts read as well: not as often as anybody asks. */
+function recentCount(io: StoreNamespace, context: AppContext): Promise<number> {
+  const { secrets } = context;
+  const now = context.now();
+  const last = counts.get(secrets);
+  if (last !== undefined && now - last.at < COUNT_MS) return last.count;
+  const count = io.countSockets();
+  counts.set(secrets, { at: now, count });
+  count.catch(() => counts.delete(secrets));
+  return count;
 }
 
 function status(info: ConnectionInfo, context: AppContext): HttpAnswer {

@@ -410,6 +410,26 @@ describe('GET /socket/status', () => {
     },
   );
 
+  test('counts for those who prove nothing once in five seconds, however often they ask', async () => {
+    const at = await bus('token');
+    const { countMembers } = at.store;
+    let counts = 0;
+    at.store.countMembers = (group) => {
+      counts += 1;
+      return counts === 1 ? Promise.reject(new Error('no table')) : countMembers.call(at.store, group);
+    };
+    const clients = async () =>
+      ((await ask(at)).body as { data?: { connectionInfo: { connectedClients: number } } }).data
+        ?.connectionInfo.connectedClients;
+    expect(await clients()).toBeUndefined();
+    expect(await Promise.all(Array.from({ length: 50 }, clients))).toEqual(Array(50).fill(0));
+    await client(at);
+    at.clock.advance(4_999);
+    expect([await clients(), counts]).toEqual([0, 2]);
+    at.clock.advance(1);
+    expect([await clients(), counts]).toEqual([1, 3]);
+  });
+
   test('lists the rooms for who brings a valid token', async () => {
     const at = await bus('token');
     const ana = await client(at, await bearer({ sub: '1' }));
