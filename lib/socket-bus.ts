@@ -15,6 +15,7 @@ import { acknowledgeFindings, type Deployment } from './acknowledgements.ts';
 import type { Bundles } from './bundles.ts';
 import { codeOf } from './code.ts';
 import { type Configuration, completeConfiguration } from './config.ts';
+import { warnOfDangers } from './dangers.ts';
 import { Events } from './events.ts';
 import { FrontDoor, type FrontDoorOptions } from './front-door.ts';
 import { type ConcurrencyCaps, Functions } from './functions.ts';
@@ -249,6 +250,7 @@ export class SocketBus extends Construct implements Deployment {
     this.#countAddresses();
     if (monitoring !== false) this.monitoring = this.#monitored(monitoring ?? {});
     acknowledgeFindings(this);
+    warnOfDangers(this, this.configuration);
   }
 
   /**

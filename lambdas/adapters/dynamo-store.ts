@@ -409,6 +409,41 @@ export class DynamoStore implements Store {
     };
   }
 
+  async recount(
+    socket: SocketRef & Pick<SocketRecord, 'countedAs'>,
+    user: string,
+  ): Promise<'counted' | 'closed' | 'changed'> {
+    const { countedAs: before } = socket;
+    const refused = await this.#calls.transactOr([
+      ...userKeys({ ...socket, countedAs: user }).map((key) =>
+        this.#put(membershipRow(key, addressOf(socket), socket.connectedAt)),
+      ),
+      ...userKeys(socket).map((Key) => ({ Delete: { TableName: this.#table, Key } })),
+      {
+        Update: {
+          TableName: this.#table,
+          Key: socketKey(socket),
+          UpdateExpression: 'SET countedAs = :user, version = version + :one',
+          ConditionExpression: [
+            '#state = :open AND #connection = :connection',
+            before === undefined ? 'attribute_not_exists(countedAs)' : 'countedAs = :before',
+          ].join(' AND '),
+          ExpressionAttributeNames: { '#state': 'state', '#connection': 'connection' },
+          ExpressionAttributeValues: {
+            ':user': user,
+            ':one': 1,
+            ':open': 'open',
+            ':connection': connectionBytes(socket.connectionId),
+            ...(before === undefined ? {} : { ':before': before }),
+          },
+          ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+        },
+      },
+    ]);
+    if (refused === undefined) return 'counted';
+    return isOpenOn(refused.at(-1)?.Item, socket) ? 'changed' : 'closed';
+  }
+
   async saveExpiry(socket: SocketRef, at: number): Promise<void> {
     await this.#calls.update({
       Key: socketKey(socket),

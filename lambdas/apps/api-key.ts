@@ -17,14 +17,16 @@ const TEXTS: Readonly<Record<Exclude<Verdict, 'valid'>, string>> = {
 };
 
 /**
- * `auth: { apiKey }` of a socket; anything else ends in `connect_error`. Headers are left to `requireApiKey`: what
+ * `auth: { apiKey }` of a socket; anything else ends in `connect_error`. While keys cannot be read the machine is to try again:
+ * after a `connect_error` it would not, by itself. Headers are left to `requireApiKey`: what
  * `$connect` sees of them would be kept with the connection.
  */
 export function apiKey(): Auth<undefined> {
   return {
     async authenticate({ auth }, context) {
       const verdict = await verify(keyOf(auth), context);
-      return verdict === 'valid' ? { kind: 'accepted' } : { kind: 'refused', message: TEXTS[verdict] };
+      if (verdict === 'valid') return { kind: 'accepted' };
+      return { kind: verdict === 'unavailable' ? verdict : 'refused', message: TEXTS[verdict] };
     },
   };
 }

@@ -16,7 +16,7 @@ import {
   timestamp,
 } from './define-app.ts';
 import { limitOf, parsedInput } from './http-input.ts';
-import { optionalJwt, requireConversation, requireIdentity, requireRole } from './identity.ts';
+import { joinWhileOpen, optionalJwt, requireConversation, requireIdentity, requireRole } from './identity.ts';
 import type { TokenIdentity } from './jwt.ts';
 import { isTimeOrderedId, timeOrderedId } from './time-ordered-ids.ts';
 
@@ -142,25 +142,11 @@ async function join(socket: ChatSocket, { conversacionId, userId }: Speaker, con
   const room = ROOM + conversacionId;
   requireIdentity(context, socket.identity, userId, 'userId');
   await requireConversation(context, socket.identity, conversacionId, room);
-  await socket.join(room);
-  await leaveUnlessStillAllowed(socket, conversacionId, context);
+  await joinWhileOpen(socket, room, () =>
+    requireConversation(context, socket.identity, conversacionId, room),
+  );
   socket.data[presenceKey(conversacionId)] = userId;
   return { ok: true, usuarios: await present(socket.nsp, conversacionId, { socket, userId }) };
-}
-
-/** A grant revoked between the check and the join found no member to put out: so look again from within. */
-async function leaveUnlessStillAllowed(
-  socket: ChatSocket,
-  conversacionId: Id,
-  context: AppContext,
-): Promise<void> {
-  const room = ROOM + conversacionId;
-  try {
-    await requireConversation(context, socket.identity, conversacionId, room);
-  } catch (error) {
-    await socket.leave(room);
-    throw error;
-  }
 }
 
 /**

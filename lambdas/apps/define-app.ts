@@ -118,6 +118,12 @@ export interface AppSocket<Events extends EventSchemas, Identity> extends SelfBr
   join(room: string | readonly string[]): Promise<void>;
   leave(room: string): Promise<void>;
   disconnect(close?: boolean): Promise<void>;
+  /**
+   * Counts its connection among those of this id (`CONNECTIONS_PER_USER`), and no longer as whose it was counted before: for who
+   * is proven after the handshake. An id that is only claimed would fill somebody else's number.
+   * @throws BusError `rate_limited` where there are as many already; it is counted as before then
+   */
+  countAs(id: Id): Promise<void>;
   /** Closes the connection by the sweep after this time: when a proof that came after the handshake expires. */
   expireAt(at: number): Promise<void>;
   /** Whether something becomes true within 1.5 s, re-reading the socket meanwhile (design D13). */

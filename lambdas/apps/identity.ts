@@ -5,7 +5,7 @@
  */
 import * as z from 'zod/mini';
 import { type AppContext, BusError, type Handshake, type Json, type Millis } from '../bus/public.ts';
-import { type Auth, type Id, id } from './define-app.ts';
+import { type AppSocket, type Auth, type EventSchemas, type Id, id } from './define-app.ts';
 import { jwt, type TokenFailure, type TokenIdentity } from './jwt.ts';
 
 /** What a token of a client proved; undefined where it brought none that is valid. */
@@ -28,12 +28,12 @@ const KEPT_CLAIMS = ['vendors', 'conversations', 'groups', 'rol', 'role'] as con
 const REFUSALS: Readonly<Record<TokenFailure, string>> = {
   missing: 'the token is empty',
   invalid: 'the token could not be verified',
-  unavailable: 'tokens cannot be verified at the moment',
 };
 
 /**
  * Authentication by a JSON Web Token that a client may do without: a missing or invalid one leaves it connected,
- * without an identity. Where claims are trusted, nothing hangs on the token, so its end ends nothing.
+ * without an identity. Where claims are trusted, nothing hangs on the token, so its end ends nothing, and one that cannot
+ * be verified keeps nobody out.
  */
 export function optionalJwt(): Auth<TokenIdentity> {
   const auth = jwt({ onFailure: () => ({ kind: 'accepted' }) });
@@ -41,7 +41,8 @@ export function optionalJwt(): Auth<TokenIdentity> {
     ...auth,
     async authenticate(credentials, context) {
       const outcome = await auth.authenticate(credentials, context);
-      if (context.identityMode === 'token' || outcome.kind !== 'accepted') return outcome;
+      if (context.identityMode === 'token') return outcome;
+      if (outcome.kind !== 'accepted') return { kind: 'accepted' };
       const { expiresAt: _, ...lasting } = outcome;
       return lasting;
     },
@@ -59,10 +60,11 @@ export async function verifiedToken(
 ): Promise<Proof> {
   const auth = jwt({
     onFailure: (failure) => {
-      throw new BusError(failure === 'unavailable' ? 'internal' : 'unauthenticated', REFUSALS[failure]);
+      throw new BusError('unauthenticated', REFUSALS[failure]);
     },
   });
   const outcome = await auth.authenticate({ handshake, auth: { token }, credential: undefined }, context);
+  if (outcome.kind === 'unavailable') throw new BusError('internal', outcome.message);
   const parsed = z.safeParse(proofSchema, outcome);
   if (!parsed.success) throw new BusError('unauthenticated', REFUSALS.invalid);
   const { identity, expiresAt } = parsed.data;
@@ -143,6 +145,26 @@ export async function requireConversation(
     'forbidden',
     `neither the token's conversations claim nor a grant opens the conversation ${conversationId}`,
   );
+}
+
+/**
+ * Joins a room that was found open, and looks again from within: a grant revoked between the two found no member to put out.
+ * Where that look fails, it is not known whether it is open: who was in before stays.
+ * @throws what `requireOpen` throws
+ */
+export async function joinWhileOpen(
+  socket: Pick<AppSocket<EventSchemas, unknown>, 'rooms' | 'join' | 'leave'>,
+  room: string,
+  requireOpen: () => Promise<void>,
+): Promise<void> {
+  const wasIn = socket.rooms.has(room);
+  await socket.join(room);
+  try {
+    await requireOpen();
+  } catch (error) {
+    if (!wasIn || error instanceof BusError) await socket.leave(room);
+    throw error;
+  }
 }
 
 /** @throws BusError `unauthenticated` */

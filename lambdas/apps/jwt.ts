@@ -20,16 +20,21 @@ export interface TokenIdentity {
   readonly claims: { readonly [claim: string]: Json };
 }
 
-/** Why a client is not authenticated. */
-export type TokenFailure = 'missing' | 'invalid' | 'unavailable';
+/** Why a client is not authenticated, by what it brought. */
+export type TokenFailure = 'missing' | 'invalid';
 
 export interface JwtOptions {
-  /** What becomes of a client without a valid token. */
+  /** What becomes of a client without a valid token. Not asked while tokens cannot be verified: the client is to try again. */
   readonly onFailure: (failure: TokenFailure, context: AppContext) => AuthOutcome;
 }
 
-/** Name of the secret that signs the tokens (HS256), where no issuer's keys are given (`JWKS_URL`). */
+/**
+ * Name of the secret that signs the tokens (HS256), where no issuer's keys are given (`JWKS_URL`). Two with a comma between
+ * them are both valid, so that it can be exchanged; only others sign.
+ */
 const SECRET = 'JWT_SECRET';
+/** Of an HS256 key at least (RFC 7518, section 3.2). */
+const KEY_BYTES = 32;
 /** Signatures with a key pair (RFC 7518, RFC 8037); never one whose key is shared. */
 const ISSUED_ALGORITHMS = [
   'RS256',
@@ -49,7 +54,10 @@ const BEARER = /^Bearer +(\S+)$/i;
 
 type Verified =
   | { readonly kind: 'verified'; readonly identity: TokenIdentity; readonly expiresAt: number | null }
-  | { readonly kind: TokenFailure };
+  | { readonly kind: TokenFailure | 'unavailable' };
+
+/** No fault of the token's. */
+const UNAVAILABLE = { kind: 'unavailable', message: 'tokens cannot be verified at the moment' } as const;
 
 /** `auth.token` first, then the header. The header is verified at `$connect`: only claims are ever stored. */
 export function jwt(options: JwtOptions): Auth<TokenIdentity> {
@@ -64,6 +72,7 @@ export function jwt(options: JwtOptions): Auth<TokenIdentity> {
     },
     async authenticate(credentials, context) {
       const verified = await presented(credentials, context);
+      if (verified.kind === 'unavailable') return UNAVAILABLE;
       if (verified.kind !== 'verified') return options.onFailure(verified.kind, context);
       const { expiresAt } = verified;
       if (expiresAt !== null && expiresAt <= context.now()) return options.onFailure('invalid', context);
@@ -131,8 +140,8 @@ interface VerificationKey {
 async function verificationKey({ keySets, secrets, settings }: AppContext): Promise<VerificationKey> {
   const { JWKS_URL: url } = settings;
   if (url === undefined || url === '') {
-    const secret = new TextEncoder().encode(await secrets.get(SECRET));
-    return { verify: (token, options) => jwtVerify(token, secret, { ...options, algorithms: ['HS256'] }) };
+    const keys = sharedKeys(await secrets.get(SECRET));
+    return { verify: (token, options) => verifyWithAny(keys, token, { ...options, algorithms: ['HS256'] }) };
   }
   const known = await keySets.get(url);
   const key: JWTVerifyGetKey = async (header, jws) => {
@@ -147,6 +156,33 @@ async function verificationKey({ keySets, secrets, settings }: AppContext): Prom
     }
   };
   return { verify: (token, options) => jwtVerify(token, key, { ...options, algorithms: ISSUED_ALGORITHMS }) };
+}
+
+/**
+ * The secret, and where it is two with a comma between them each of these, so that it can be exchanged. A secret may hold a
+ * comma of its own: what is shorter than a key is none.
+ */
+function sharedKeys(text: string): Keys {
+  const encoder = new TextEncoder();
+  const parts = text.split(',').map((part) => encoder.encode(part.trim()));
+  const areTwo = parts.length === 2 && parts.every(({ length }) => length >= KEY_BYTES);
+  return [encoder.encode(text), ...(areTwo ? parts : [])];
+}
+
+type Keys = readonly [Uint8Array, ...Uint8Array[]];
+
+/** @throws what is wrong with the token where one of the keys has signed it, else that none has */
+async function verifyWithAny(
+  [key, next, ...others]: Keys,
+  token: string,
+  options: JWTVerifyOptions,
+): Promise<JWTVerifyResult> {
+  try {
+    return await jwtVerify(token, key, options);
+  } catch (error) {
+    if (next === undefined || !(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    return verifyWithAny([next, ...others], token, options);
+  }
 }
 
 /** A key is made usable once for each reading of its set. */

@@ -1,9 +1,10 @@
 /** Customer chat of a shop: customers and the shop's staff in conversations, messages published by the backend. */
 import * as z from 'zod/mini';
-import { type AppContext, BusError, type HttpAnswer, type Settings } from '../bus/public.ts';
+import { type AppContext, BusError, type HttpAnswer, type Millis, type Settings } from '../bus/public.ts';
 import { type ConnectionInfo, newMessageSchema, STOREFRONT_ROOMS } from '../contract/storefront.ts';
 import { type AppSocket, defineApp, type EventSchemas, type Id, id, type Namespace } from './define-app.ts';
 import {
+  joinWhileOpen,
   mayJoinConversation,
   optionalJwt,
   provenIdentity,
@@ -17,6 +18,9 @@ const { user: USER, conversation: CONVERSATION } = STOREFRONT_ROOMS;
 
 /** Longest list of rooms that a status shows (the contract). */
 const MAX_LISTED_ROOMS = 1_000;
+
+/** An instance counts once in so long for all who have proven nothing; ms. */
+const COUNT_MS = 5_000;
 
 const conversation = z.object({ conversationId: id() });
 /** Clients send either form. */
@@ -53,6 +57,7 @@ export const storefrontChat = defineApp({
         if (token && context.identityMode === 'token') {
           const proof = await verifiedToken(token, socket.handshake, context);
           requireIdentity(context, { ...proof.identity, username: undefined }, customerId, 'customerId');
+          await socket.countAs(proof.identity.id);
           await becomeCustomer(socket, customerId);
           socket.data.proof = { ...proof };
           if (proof.expiresAt !== undefined) await socket.expireAt(proof.expiresAt);
@@ -68,8 +73,11 @@ export const storefrontChat = defineApp({
       payload: conversationOrId,
       async handle(socket, payload, context) {
         const conversationId = conversationOf(payload);
+        const room = CONVERSATION + conversationId;
         await requireOpen(socket, conversationId, context);
-        await socket.join(CONVERSATION + conversationId);
+        await joinWhileOpen(socket, room, () =>
+          requireConversation(context, identityOf(socket, context), conversationId, room),
+        );
         return { ok: true, conversationId };
       },
     },
@@ -106,7 +114,7 @@ export const storefrontChat = defineApp({
       path: '/socket/status',
       async handle({ identity }, io, context) {
         const mayList = context.identityMode === 'trusted' || identity !== undefined;
-        return status(mayList ? await connectionInfo(io) : await connectionCount(io), context);
+        return status(mayList ? await connectionInfo(io) : await connectionCount(io, context), context);
       },
     },
   ],
@@ -201,8 +209,24 @@ async function connectionInfo(io: StoreNamespace): Promise<ConnectionInfo> {
 }
 
 /** What may be told to anybody. */
-async function connectionCount(io: StoreNamespace): Promise<ConnectionInfo> {
-  return { connectedClients: await io.countSockets(), rooms: [], userRooms: [], conversationRooms: [] };
+async function connectionCount(io: StoreNamespace, context: AppContext): Promise<ConnectionInfo> {
+  const connectedClients = await recentCount(io, context);
+  return { connectedClients, rooms: [], userRooms: [], conversationRooms: [] };
+}
+
+/** The last count of an instance, which has its secrets for itself. */
+const counts = new WeakMap<AppContext['secrets'], { readonly at: Millis; readonly count: Promise<number> }>();
+
+/** A count reads the whole namespace, which everybody's broadcasts read as well: not as often as anybody asks. */
+function recentCount(io: StoreNamespace, context: AppContext): Promise<number> {
+  const { secrets } = context;
+  const now = context.now();
+  const last = counts.get(secrets);
+  if (last !== undefined && now - last.at < COUNT_MS) return last.count;
+  const count = io.countSockets();
+  counts.set(secrets, { at: now, count });
+  count.catch(() => counts.delete(secrets));
+  return count;
 }
 
 function status(info: ConnectionInfo, context: AppContext): HttpAnswer {

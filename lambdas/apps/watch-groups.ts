@@ -19,7 +19,6 @@ const MEMBER = 'member:';
 const TEXTS = {
   missing: 'Token no proporcionado',
   invalid: 'Token inválido',
-  unavailable: 'Error de autenticación',
   connected: 'Conectado exitosamente',
   joined: 'Te has unido al grupo exitosamente',
 } as const;

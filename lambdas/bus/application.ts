@@ -42,7 +42,13 @@ export type AuthOutcome =
   /** `connect_error` with this message; the socket never exists. */
   | { readonly kind: 'refused'; readonly message: string; readonly data?: Json }
   /** Connected, told why by one event, disconnected; the socket never is a member of anything. */
-  | { readonly kind: 'expelled'; readonly event: string; readonly args: readonly Json[] };
+  | { readonly kind: 'expelled'; readonly event: string; readonly args: readonly Json[] }
+  /**
+   * It cannot be known now, which is no fault of the client's. A stock client that was refused or disconnected would not
+   * come back by itself: so the connection is closed without an answer, and the client tries again, with the session that
+   * it has. Where the connection serves another namespace it stays, and this one is refused with the message.
+   */
+  | { readonly kind: 'unavailable'; readonly message: string };
 
 export interface Authentication {
   /** Runs in `$connect`, the only place that sees headers. What it returns is stored: never a token. */
@@ -244,6 +250,12 @@ export interface AnySocket extends AnySelf {
   join(room: string | readonly string[]): Promise<void>;
   leave(room: string): Promise<void>;
   disconnect(close?: boolean): Promise<void>;
+  /**
+   * Counts its connection among those of this id (`CONNECTIONS_PER_USER`), and no longer as whose it was counted before: for who
+   * is proven after the handshake. An id that is only claimed would fill somebody else's number.
+   * @throws BusError `rate_limited` where there are as many already; it is counted as before then
+   */
+  countAs(id: Who): Promise<void>;
   /** Closes the connection by the sweep after this time: when a proof that came after the handshake expires. */
   expireAt(at: Millis): Promise<void>;
   /**

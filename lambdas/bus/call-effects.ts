@@ -1,4 +1,6 @@
 import type { Bus } from './context.ts';
+import { BusError } from './errors.ts';
+import type { Allowance } from './limits.ts';
 import { reapLater } from './reaping.ts';
 import type { Effects } from './socket-session.ts';
 import type { Found } from './union-reader.ts';
@@ -7,16 +9,21 @@ import type { Found } from './union-reader.ts';
 export class CallEffects implements Effects {
   readonly bus: Bus;
   readonly gone: Found[] = [];
+  /** Of a client's request; what a backend asks for has no bound. */
+  readonly allowance: Allowance | undefined;
   readonly #later: Promise<void>[] = [];
   #tail: Promise<unknown> = Promise.resolve();
 
-  constructor(bus: Bus) {
+  constructor(bus: Bus, allowance?: Allowance) {
     this.bus = bus;
+    this.allowance = allowance;
   }
 
   enqueue<T>(effect: () => Promise<T>): Promise<T> {
     const result = this.#tail.then(effect);
-    this.#tail = result.catch((error: unknown) => this.bus.log.error('an effect failed', { error }));
+    this.#tail = result.catch((error: unknown) => {
+      if (!(error instanceof BusError)) this.bus.log.error('an effect failed', { error });
+    });
     return result;
   }
 

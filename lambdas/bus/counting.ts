@@ -7,6 +7,23 @@ import { invalidPayload } from './errors.ts';
 import { checkRoomName } from './names.ts';
 import { LEAVE_GRACE_MS } from './presence-grace.ts';
 
+/**
+ * Whether as many connections of a user as there may be are in a namespace; not asked where any number may.
+ * @param without a socket that does not count: its own, or the one that its client had before, of whose end nobody may know yet
+ */
+export async function hasTooMany(
+  { config, log, store }: Pick<Bus, 'config' | 'log' | 'store'>,
+  namespace: string,
+  user: string,
+  without?: string,
+): Promise<boolean> {
+  const most = config.limits.connectionsPerUser;
+  if (most === 0) return false;
+  const isFull = await store.countsTo({ kind: 'user', namespace, user }, most, without);
+  if (isFull) log.info('too many connections of a user', { namespace, most });
+  return isFull;
+}
+
 /** Members that are listed of one room; the count is of all. */
 const MOST_LISTED = 1_000;
 

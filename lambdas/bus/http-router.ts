@@ -8,6 +8,7 @@ import { asBusError, BusError, type ErrorCode, invalidPayload } from './errors.t
 import { originAllowed } from './handshake.ts';
 import { readRoom, roomOf } from './history-route.ts';
 import { authenticated } from './http-identity.ts';
+import { Allowance } from './limits.ts';
 import { NamespaceBroadcast } from './socket-session.ts';
 
 const STATUS: Readonly<Record<ErrorCode, number>> = {
@@ -95,7 +96,9 @@ export class HttpRouter {
   }
 
   async #run(application: Application, route: HttpRoute, request: RoutedRequest): Promise<HttpAnswer> {
-    const effects = new CallEffects(this.#bus);
+    // What an event of a client may cause, a request may; it joins nothing.
+    const allowance = new Allowance(this.#bus.config.limits, () => false);
+    const effects = new CallEffects(this.#bus, allowance);
     const io = new NamespaceBroadcast(effects, application, { rooms: [], except: [], volatile: false });
     // What it does not accept proves nothing.
     const { outcome } = await authenticated(this.#bus, application, request);

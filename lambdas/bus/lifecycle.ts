@@ -8,6 +8,7 @@ import { isPollingId } from '../contract/ids.ts';
 import type { ProtocolError } from '../protocol/protocol-error.ts';
 import type { Application, AuthOutcome } from './application.ts';
 import { appContext, type Bus } from './context.ts';
+import { hasTooMany } from './counting.ts';
 import {
   OPENING_BACKOFF_MS,
   postPacketUntil,
@@ -15,7 +16,7 @@ import {
   retryThrottled,
   retryUndelivered,
 } from './delivery.ts';
-import { asBusError, UnavailableError } from './errors.ts';
+import { asBusError, BusError, UnavailableError } from './errors.ts';
 import {
   CONNECT_TIMEOUT_MS,
   MAX_CONNECTION_MS,
@@ -174,6 +175,10 @@ export class Lifecycle implements SocketEnder {
       return 'done';
     }
     const verdict = await this.#authenticate(connection, applications, auth);
+    if (verdict.kind === 'unavailable') {
+      await this.#putOff(connection, namespace, verdict.message);
+      return 'done';
+    }
     if (verdict.kind === 'refused') {
       await this.#reply(connection.id, connectErrorFrame(namespace, verdict.message, verdict.data));
       return 'done';
@@ -196,7 +201,7 @@ export class Lifecycle implements SocketEnder {
     const { expiresAt } = verdict;
     const shown = shownSession(auth);
     const user = this.#bus.config.limits.connectionsPerUser === 0 ? undefined : userOf(socket.identities);
-    if (user !== undefined && (await this.#hasTooMany(namespace, user, shown))) {
+    if (user !== undefined && (await hasTooMany(this.#bus, namespace, user, shown?.socketId))) {
       const { code, message } = rateLimited('too many connections of one user');
       await this.#reply(connection.id, connectErrorFrame(namespace, message, { code }));
       if (Object.keys(connection.namespaces).length === 0) await this.close(connection.id);
@@ -210,13 +215,12 @@ export class Lifecycle implements SocketEnder {
     return this.#begin({ ...counted, session }, expiresAt, pid);
   }
 
-  /** The socket that the client had before does not count: it may not be known yet that it has left it. */
-  async #hasTooMany(namespace: string, user: string, shown: Shown | undefined): Promise<boolean> {
-    const { config, log, store } = this.#bus;
-    const most = config.limits.connectionsPerUser;
-    const isFull = await store.countsTo({ kind: 'user', namespace, user }, most, shown?.socketId);
-    if (isFull) log.info('too many connections of a user', { namespace, most });
-    return isFull;
+  /** Whoever cannot be let in now is to try again. */
+  async #putOff({ id, namespaces }: Connection, namespace: string, message: string): Promise<void> {
+    this.#bus.log.warn('who connects cannot be verified', { connectionId: id, namespace });
+    if (Object.keys(namespaces).length === 0) return this.close(id);
+    const { code, retryable } = new BusError('internal', message);
+    await this.#reply(id, connectErrorFrame(namespace, message, { code, retryable }));
   }
 
   /** A new socket. */
@@ -305,11 +309,14 @@ export class Lifecycle implements SocketEnder {
         );
       } catch (error) {
         this.#bus.log.error('a connect hook failed', { application: application.name, error });
+        // The client is in: that it cannot be told must not keep the others' hooks from running.
         await reportFailure(session, application, {
           event: 'connect',
           payload: undefined,
           error: asBusError(error),
-        });
+        }).catch((failure: unknown) =>
+          this.#bus.log.error('a failure could not be reported', { event: 'connect', error: failure }),
+        );
       }
     }
     await session.finish();

@@ -63,7 +63,8 @@ export class Polling {
   /** Answers one request for the Engine.IO path. */
   async handle(request: PollRequest): Promise<PollAnswer> {
     const cors = corsHeaders(this.#bus, request.headers.origin);
-    const answer = request.method === 'OPTIONS' ? preflight(request, cors) : await this.#answer(request);
+    const answer =
+      request.method === 'OPTIONS' ? this.#preflight(request, cors) : await this.#answer(request);
     return { ...answer, headers: { ...answer.headers, ...cors } };
   }
 
@@ -74,6 +75,19 @@ export class Polling {
     if (sid === undefined) return this.#open(request);
     const id = pollingId(sid);
     return request.method === 'GET' ? this.#receive(id, request.query.t) : this.#send(id, request);
+  }
+
+  /** Of a page that is not listed it is refused, as on the applications' routes; Engine.IO leaves that to the browser. */
+  #preflight({ headers }: PollRequest, cors: Readonly<Record<string, string>>): PollAnswer {
+    if (!originAllowed(this.#bus, headers.origin)) return refused(ENGINE_ERRORS.forbidden);
+    const asked = headers['access-control-request-headers'];
+    const allowed = {
+      'access-control-allow-methods': 'GET, POST',
+      ...(asked === undefined ? {} : { 'access-control-allow-headers': asked }),
+      'access-control-max-age': PREFLIGHT_SECONDS,
+    };
+    // Without an Origin it is nobody's preflight.
+    return { statusCode: 204, headers: Object.keys(cors).length === 0 ? {} : allowed, body: '' };
   }
 
   /** Engine.IO's checks in its order; the version before all, which tells a client of Socket.IO 2 what is wrong. */
@@ -208,20 +222,6 @@ function bodyFault({ headers, body }: PollRequest, most: number): PollAnswer | u
     return refused(ENGINE_ERRORS.badRequest);
   if (Buffer.byteLength(body ?? '') > most) return text(413, '', 'text/plain; charset=UTF-8');
   return undefined;
-}
-
-function preflight({ headers }: PollRequest, cors: Readonly<Record<string, string>>): PollAnswer {
-  if (Object.keys(cors).length === 0) return { statusCode: 204, headers: {}, body: '' };
-  const asked = headers['access-control-request-headers'];
-  return {
-    statusCode: 204,
-    headers: {
-      'access-control-allow-methods': 'GET, POST',
-      ...(asked === undefined ? {} : { 'access-control-allow-headers': asked }),
-      'access-control-max-age': PREFLIGHT_SECONDS,
-    },
-    body: '',
-  };
 }
 
 function frames(list: readonly string[]): PollAnswer {

@@ -297,6 +297,14 @@ export interface Store {
     taken: SocketRecord,
     due: readonly Due[],
   ): Promise<'recovered' | 'changed' | 'closed' | 'occupied'>;
+  /**
+   * Counts the socket as this user's, in place of whose it was counted as; only while it is open on this connection.
+   * `changed`: it was counted as somebody else than that.
+   */
+  recount(
+    socket: SocketRef & Pick<SocketRecord, 'countedAs'>,
+    user: string,
+  ): Promise<'counted' | 'closed' | 'changed'>;
   /** Notes when what the client has proven ends; whoever recovers the socket is held to it. */
   saveExpiry(socket: SocketRef, at: Millis): Promise<void>;
   /** An event could not be posted, nor the connection cut: whoever recovers the socket begins there. */

@@ -70,6 +70,7 @@ export class ReadOnlySocket extends Mute implements AnySocket {
   readonly leave = refuse;
   readonly disconnect = refuse;
   readonly expireAt = refuse;
+  readonly countAs = refuse;
 
   constructor(io: AnyNamespace, handshake: Handshake, identity: Json | undefined) {
     super();

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import pMap from 'p-map';
 import { hasIdForm } from '../contract/ids.ts';
 import type { Bus } from './context.ts';
+import { hasTooMany } from './counting.ts';
 import { DELIVERY_DEADLINE_MS, postPacketUntil, retryEvents } from './delivery.ts';
 import { UnavailableError } from './errors.ts';
 import { MINUTE_MS } from './heartbeat.ts';
@@ -22,6 +23,7 @@ import {
   type ReplayPlan,
   sizeOf,
 } from './replay.ts';
+import { userOf } from './who.ts';
 
 /** How long after its end a session may be recovered. */
 export const RECOVERY_WINDOW_MS = 5 * MINUTE_MS;
@@ -113,6 +115,11 @@ export class Recovery {
       const known = await store.socket({ namespace: taken.namespace, id: shown.socketId });
       const refusal = refuseRecovery(known, shown, taken.identities, clock.now());
       if (refusal !== undefined || known === undefined) return this.#fresh(taken.connectionId, refusal);
+      // Whoever proved who it is after it had connected is counted from then on: the CONNECT has not asked for that user.
+      const { countedAs } = known;
+      if (countedAs !== undefined && countedAs !== userOf(taken.identities))
+        if (await hasTooMany(this.#bus, taken.namespace, countedAs, known.id))
+          return this.#fresh(taken.connectionId, 'too many connections of its user');
       const { address: _, ...kept } = known;
       const socket: SocketRecord = { ...kept, ...taken, state: 'pending', recovered: true };
       // Who may not have it is not let near what is said there meanwhile; that it may is settled when the log is read again.

@@ -17,14 +17,14 @@ import type {
 } from './application.ts';
 import { openSockets } from './audience.ts';
 import { appContext, type Bus } from './context.ts';
-import { countSockets, roomPresence } from './counting.ts';
+import { countSockets, hasTooMany, roomPresence } from './counting.ts';
 import { deliver } from './delivery.ts';
 import { BusError, invalidPayload } from './errors.ts';
 import type { Allow } from './fan-out.ts';
 import { MAX_CONNECTION_MS } from './heartbeat.ts';
 import { roomHistory } from './history.ts';
 import { postLastEvents } from './last-on-join.ts';
-import type { Allowance } from './limits.ts';
+import { type Allowance, rateLimited } from './limits.ts';
 import { markDone } from './message.ts';
 import { checkRoomName, looksLikeSocketId } from './names.ts';
 import { eventFrames } from './packets.ts';
@@ -196,6 +196,18 @@ export class SocketSession {
     this.#record = { ...this.#record, rooms: Object.fromEntries(stayed) };
   }
 
+  /** @throws BusError `rate_limited` where the user has as many connections as there may be; it is counted as before then */
+  async countAs(user: string): Promise<void> {
+    const { namespace, id, countedAs } = this.#record;
+    if (this.bus.config.limits.connectionsPerUser === 0 || countedAs === user) return;
+    if (await hasTooMany(this.bus, namespace, user, id))
+      throw rateLimited('too many connections of one user');
+    const outcome = await this.bus.store.recount(this.#record, user);
+    if (outcome === 'changed' && (await this.refresh())) return this.countAs(user);
+    if (outcome !== 'counted') throw new BusError('not_found', 'the socket is closed');
+    this.#record = { ...this.#record, countedAs: user };
+  }
+
   async disconnect(close: boolean): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
@@ -305,6 +317,10 @@ export class ApplicationSocket implements AnySocket {
       await this.save();
       await this.#session.disconnect(close);
     });
+  }
+
+  countAs(id: Who): Promise<void> {
+    return this.#session.enqueue(() => this.#session.countAs(String(id)));
   }
 
   expireAt(at: number): Promise<void> {

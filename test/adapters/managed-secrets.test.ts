@@ -61,6 +61,39 @@ describe('a managed secret', () => {
     expect(await secrets.get('A')).toBe('s1');
   });
 
+  test('that was read within the hour is good while Secrets Manager does not answer, asked every 30 seconds', async () => {
+    manager
+      .on(GetSecretValueCommand)
+      .resolvesOnce({ SecretString: 's1' })
+      .rejects(new Error('socket hang up'));
+    expect(await secrets.get('A')).toBe('s1');
+    clock.advance(5 * 60_000);
+    expect(await Promise.all([secrets.get('A'), secrets.get('A')])).toEqual(['s1', 's1']);
+    clock.advance(30_000 - 1);
+    expect(await secrets.get('A')).toBe('s1');
+    expect(read()).toHaveLength(2);
+    clock.advance(1);
+    expect(await secrets.get('A')).toBe('s1');
+    expect(read()).toHaveLength(3);
+    clock.advance(55 * 60_000);
+    await expect(secrets.get('A')).rejects.toMatchObject({ name: 'SecretError' });
+    manager.on(GetSecretValueCommand).resolves({ SecretString: 's2' });
+    expect(await secrets.get('A')).toBe('s2');
+  });
+
+  test('that is rotated while Secrets Manager does not answer is noticed when it does', async () => {
+    manager
+      .on(GetSecretValueCommand)
+      .resolvesOnce({ SecretString: 's1' })
+      .rejectsOnce(new Error('socket hang up'))
+      .resolves({ SecretString: 's2' });
+    await secrets.get('A');
+    clock.advance(5 * 60_000);
+    expect(await secrets.get('A')).toBe('s1');
+    clock.advance(30_000);
+    expect(await secrets.get('A')).toBe('s2');
+  });
+
   test.each([
     ['empty', { SecretString: '' }],
     ['binary', { SecretBinary: new Uint8Array([1]) }],

@@ -231,6 +231,22 @@ describe('where identities are to be proven', () => {
     expect(await audience(at, 'user_1')).toBe(0);
   });
 
+  test('connections that prove a customer by the event are counted as its, beside those of the handshake', async () => {
+    const at = await bus('token');
+    Object.assign(at.bus.config.limits, { connectionsPerUser: 2 });
+    const proof = await token({ sub: '1' });
+    await client(at, { auth: { token: proof } });
+    const [one, another] = [await client(at), await client(at)];
+    expect(await one.ask('authenticate', { customerId: 1, token: proof })).toMatchObject({ ok: true });
+    expect(await another.ask('authenticate', { customerId: 1, token: proof })).toEqual(
+      refused('rate_limited', 'too many connections of one user'),
+    );
+    expect([await audience(at, 'user_1'), another.cut]).toEqual([1, false]);
+    // A claim alone fills nobody's number.
+    Object.assign(at.bus.config, { identityMode: 'trusted' });
+    expect(await another.ask('authenticate', { customerId: 1, token: proof })).toMatchObject({ ok: true });
+  });
+
   test('an invalid token in the handshake leaves a client that is nobody', async () => {
     const at = await bus('token');
     const eve = await client(at, { auth: { token: 'x' } });
@@ -393,6 +409,26 @@ describe('GET /socket/status', () => {
       });
     },
   );
+
+  test('counts for those who prove nothing once in five seconds, however often they ask', async () => {
+    const at = await bus('token');
+    const { countMembers } = at.store;
+    let counts = 0;
+    at.store.countMembers = (group) => {
+      counts += 1;
+      return counts === 1 ? Promise.reject(new Error('no table')) : countMembers.call(at.store, group);
+    };
+    const clients = async () =>
+      ((await ask(at)).body as { data?: { connectionInfo: { connectedClients: number } } }).data
+        ?.connectionInfo.connectedClients;
+    expect(await clients()).toBeUndefined();
+    expect(await Promise.all(Array.from({ length: 50 }, clients))).toEqual(Array(50).fill(0));
+    await client(at);
+    at.clock.advance(4_999);
+    expect([await clients(), counts]).toEqual([0, 2]);
+    at.clock.advance(1);
+    expect([await clients(), counts]).toEqual([1, 3]);
+  });
 
   test('lists the rooms for who brings a valid token', async () => {
     const at = await bus('token');

@@ -265,20 +265,64 @@ describe('no token', () => {
   });
 });
 
-describe('a secret that cannot be read', () => {
-  test('is no fault of the client, which is told only that', async () => {
-    const at = await bus({ secrets: {} });
-    const auth = { token: await token(ANA) };
-    await expectExpelled(at, await Client.connect(at, 1, { auth }), 'Error de autenticación');
-    expect(at.log.lines).toContainEqual(expect.objectContaining({ level: 'error' }));
+describe('two secrets with a comma between them', () => {
+  const [OLD, NEW] = ['the secret of last year that is on its way out', 'n'.repeat(32)];
+  const during = () => bus({ secrets: { JWT_SECRET: `${OLD}, ${NEW}` } });
+
+  test.each([
+    ['the first', OLD],
+    ['the second', NEW],
+    ['both as one, which is how a stack of one’s own signs', `${OLD}, ${NEW}`],
+  ])('verify what is signed with %s', async (_which, secret) => {
+    const at = await during();
+    const auth = { token: await token(ANA, { secret }) };
+    expect(greeted(await Client.connect(at, 1, { auth }))).toHaveLength(1);
+    const headers = { authorization: `Bearer ${auth.token}` };
+    expect(greeted(await Client.connect(at, 2, { headers }))).toHaveLength(1);
   });
 
-  test('for a token in the header does not keep the client from being told', async () => {
-    const at = await bus({ secrets: {} });
-    const headers = { authorization: `Bearer ${await token(ANA)}` };
-    await expectExpelled(at, await Client.connect(at, 1, { headers }), 'Error de autenticación');
+  test.each(BAD)('refuse one that %s', async (_how, make) => {
+    const at = await during();
+    await expectExpelled(
+      at,
+      await Client.connect(at, 1, { auth: { token: await make() } }),
+      'Token inválido',
+    );
   });
 
+  test.each([
+    ['has expired', () => token({ ...ANA, exp: seconds(-60) }, { secret: NEW })],
+    ['was signed with HS512', () => token(ANA, { secret: NEW, alg: 'HS512' })],
+    ['was signed with a part of one', () => token(ANA, { secret: NEW.slice(1) })],
+    ['was changed after it was signed', async () => tampered(await token(ANA, { secret: NEW }))],
+  ])('refuse one of the second that %s', async (_how, make) => {
+    const at = await during();
+    await expectExpelled(
+      at,
+      await Client.connect(at, 1, { auth: { token: await make() } }),
+      'Token inválido',
+    );
+  });
+
+  test('are not made of one secret that has a comma in it: a short part is no key', async () => {
+    for (const secret of [
+      `x,${'y'.repeat(40)}`,
+      `${'x'.repeat(31)},${'y'.repeat(40)}`,
+      ',',
+      `${'x'.repeat(40)},`,
+    ]) {
+      const at = await bus({ secrets: { JWT_SECRET: secret } });
+      const whole = await Client.connect(at, 1, { auth: { token: await token(ANA, { secret }) } });
+      expect(greeted(whole)).toHaveLength(1);
+      for (const part of secret.split(',').filter((each) => each !== '')) {
+        const auth = { token: await token(ANA, { secret: part }) };
+        expect(greeted(await Client.connect(at, 2, { auth }))).toEqual([]);
+      }
+    }
+  });
+});
+
+describe('a secret that cannot be read (what else it means: outage.test.ts)', () => {
   test('makes no difference to a client without a token', async () => {
     const at = await bus({ secrets: {} });
     await expectExpelled(at, await Client.connect(at, 1), 'Token no proporcionado');

@@ -187,6 +187,7 @@ describe('what canJoin is shown', () => {
     ['leave', (socket) => socket.leave('of:ana')],
     ['disconnect', (socket) => socket.disconnect()],
     ['end', (socket) => socket.expireAt(1)],
+    ['count', (socket) => socket.countAs(1)],
   ];
   test.each(acts)('cannot %s', async (_what, doIt) => {
     act = doIt;

@@ -55,6 +55,17 @@ const ask = (method: string, headers: Record<string, string>, more: Partial<Rout
     ...more,
   });
 
+/** A preflight on the path of long polling. */
+const poll = (headers: Record<string, string>) =>
+  at.polling.handle({
+    method: 'OPTIONS',
+    headers,
+    query: { EIO: '4', transport: 'polling' },
+    body: undefined,
+    address: '192.0.2.7',
+    at: at.clock.now(),
+  });
+
 describe('a request to a route', () => {
   test.each(FOREIGN)('of a page of %j is refused before anything is run for it', async (origin) => {
     const history = { path: '/rooms/open%3A1/history', parameters: { room: 'open:1' } };
@@ -84,9 +95,22 @@ describe('a request to a route', () => {
     expect(notes).toBe(1);
   });
 
-  test('of a page that is not listed gets no preflight', async () => {
-    const { statusCode, headers } = await ask('OPTIONS', { origin: 'https://evil.example' });
-    expect([statusCode, Object.keys(headers)]).toEqual([403, ['content-type']]);
+  test.each(FOREIGN)(
+    'of a page of %j gets no preflight, on the path of long polling neither',
+    async (origin) => {
+      const { statusCode, headers } = await ask('OPTIONS', { origin });
+      expect([statusCode, Object.keys(headers)]).toEqual([403, ['content-type']]);
+      expect(await poll({ origin })).toEqual({
+        statusCode: 403,
+        headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
+        body: '{"code":4,"message":"Forbidden"}',
+      });
+    },
+  );
+
+  test('of a program has a preflight that allows nothing', async () => {
+    for (const { statusCode, headers } of [await ask('OPTIONS', {}), await poll({})])
+      expect([statusCode, headers]).toEqual([204, {}]);
   });
 
   test('of a program, which sends no Origin, is answered', async () => {

@@ -390,6 +390,20 @@ describe('a connection that ends', () => {
     await expect(at.lifecycle.disconnected(connectionId(5))).resolves.toBeUndefined();
   });
 
+  test('runs every application’s connect hook, also where one fails and cannot be told of', async () => {
+    const fails = async () => {
+      throw new Error('no table');
+    };
+    const broken = defineApp({ name: 'broken', onConnect: fails, onError: fails });
+    at = await world({ applications: [broken, lists] });
+    const socket = await joinedNamespace(at, await connected(at, 1));
+    expect([hooks, at.wire.closed]).toEqual([[`connect ${socket}`], []]);
+    expect(at.log.lines.filter(({ level }) => level === 'error').map(({ message }) => message)).toEqual([
+      'a connect hook failed',
+      'a failure could not be reported',
+    ]);
+  });
+
   test('before its connect hooks ran has no disconnect hooks', async () => {
     await connected(at, 1);
     at.wire.outcome = () => 'failed';

@@ -32,8 +32,22 @@ const talk = defineApp({
   },
   serverEvents: { said: anything },
   rooms: { 'list:': { canJoin: () => true, history: true } },
+  http: [
+    {
+      method: 'POST',
+      path: '/tell',
+      async handle(_request, io) {
+        await io.emit('said', 1);
+        return { status: 200, body: {} };
+      },
+    },
+  ],
   clientEvents: {
     hello: { payload: anything, handle: () => ({ ok: true }) },
+    'be counted': {
+      payload: z.union([z.string(), z.number()]),
+      handle: (socket, who) => socket.countAs(who).then(() => undefined),
+    },
     wait: { payload: anything, handle: (socket) => socket.eventually(() => false).then(() => undefined) },
     join: {
       payload: z.array(z.string()),
@@ -371,6 +385,20 @@ describe('an event', () => {
     expect(at.wire.to(OTHER).filter((frame) => frame.includes('said'))).toEqual([]);
   });
 
+  test('is bounded as a request to a route is', async () => {
+    const ask = async () => {
+      const request = { path: '/tell', headers: {}, query: {}, body: '{}', address: '192.0.2.7' };
+      const { statusCode, body } = await at.router.handle({ method: 'POST', ...request });
+      return [statusCode, (JSON.parse(body) as { error?: { code: string } }).error?.code];
+    };
+    await begin({ limits: { postsPerEvent: 2 } });
+    expect(await ask()).toEqual([200, undefined]);
+    await begin({ limits: { postsPerEvent: 1 } });
+    expect(await ask()).toEqual([429, 'rate_limited']);
+    expect(at.wire.to(OTHER).filter((frame) => frame.includes('said'))).toEqual([]);
+    expect(at.log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
   test('of a backend has no bound', async () => {
     await begin({ limits: { postsPerEvent: 1 } });
     const result = await at.publisher.handle({ op: 'emit', event: 'said', args: [1] });
@@ -415,6 +443,83 @@ describe('the connections', () => {
     expect(at.wire.to(connectionId(12)).at(-1)).toContain('"sid"');
     await enter(13, { id: 'ana' });
     expect(at.wire.to(connectionId(13)).at(-1)).toBe(REFUSED);
+  });
+
+  describe('of a user who is proven by an event', () => {
+    const prove = async (n: number, who: string | number) => {
+      await at.messages.handle(connectionId(n), `420${JSON.stringify(['be counted', who])}`);
+      const acknowledgement = at.wire.to(connectionId(n)).findLast((frame) => frame.startsWith('430'));
+      const [answer] = JSON.parse(acknowledgement!.slice(3)) as [{ ok: boolean; error?: { code: string } }];
+      return answer.error?.code ?? 'ok';
+    };
+    /** How many are counted, up to nine. */
+    const counted = async (user: string) => {
+      const group = { kind: 'user', namespace: '/', user } as const;
+      let most = 0;
+      while (most < 9 && (await at.store.countsTo(group, most + 1))) most += 1;
+      return most;
+    };
+
+    test('are as many as allowed, with those of the handshake; one more is told and stays who it was', async () => {
+      await begin({ limits: { connectionsPerUser: 2 } });
+      await enter(11, { id: '7' });
+      for (const n of [12, 13, 14]) await enter(n, {});
+      expect(await prove(12, 7)).toBe('ok');
+      expect(await prove(12, '7')).toBe('ok');
+      expect(await prove(13, 7)).toBe('rate_limited');
+      expect([await counted('7'), at.wire.closed]).toEqual([2, []]);
+      await enter(15, { id: '7' });
+      expect(at.wire.to(connectionId(15)).at(-1)).toBe(REFUSED);
+      await at.lifecycle.disconnected(connectionId(12));
+      expect(await counted('7')).toBe(1);
+      expect(await prove(13, 7)).toBe('ok');
+    });
+
+    test('are not counted as who they were before', async () => {
+      await begin({ limits: { connectionsPerUser: 1 } });
+      await enter(11, { id: 'ana' });
+      expect(await prove(11, 'berta')).toBe('ok');
+      expect([await counted('ana'), await counted('berta')]).toEqual([0, 1]);
+      await enter(12, { id: 'ana' });
+      expect([await prove(11, 'ana'), await prove(12, 'berta')]).toEqual(['rate_limited', 'rate_limited']);
+      expect([await counted('ana'), await counted('berta')]).toEqual([1, 1]);
+      for (const n of [11, 12]) await at.lifecycle.disconnected(connectionId(n));
+      expect([await counted('ana'), await counted('berta')]).toEqual([0, 0]);
+    });
+
+    test('are counted until a cleanup that was cut off is done again', async () => {
+      await begin({ limits: { connectionsPerUser: 1 } });
+      const id = await enter(11, {});
+      await prove(11, 'ana');
+      const { removeMemberships } = at.store;
+      at.store.removeMemberships = () => Promise.reject(new Error('cut off'));
+      await expect(at.lifecycle.disconnected(id)).rejects.toThrow('cut off');
+      at.store.removeMemberships = removeMemberships;
+      expect(await counted('ana')).toBe(1);
+      await at.lifecycle.disconnected(id);
+      expect(await counted('ana')).toBe(0);
+    });
+
+    test('are counted again when they come back; with too many there by then they begin anew', async () => {
+      await begin({ limits: { connectionsPerUser: 1 } });
+      const pid = pidOf(await enter(11, {}));
+      await prove(11, 'ana');
+      await at.lifecycle.disconnected(connectionId(11));
+      await enter(12, { pid });
+      expect(pidOf(connectionId(12))).toBe(pid);
+      expect(await counted('ana')).toBe(1);
+      await at.lifecycle.disconnected(connectionId(12));
+      await enter(13, { id: 'ana' });
+      await enter(14, { pid });
+      expect(pidOf(connectionId(14))?.slice(0, 20)).not.toBe(pid?.slice(0, 20));
+      expect(await counted('ana')).toBe(1);
+    });
+
+    test('are any number, and leave no rows, where nobody is counted', async () => {
+      await begin({ limits: { connectionsPerUser: 0 } });
+      await enter(11, {});
+      expect([await prove(11, 'ana'), await counted('ana')]).toEqual(['ok', 0]);
+    });
   });
 
   test('from an address are as many as allowed, over either transport, until one goes', async () => {

@@ -9,7 +9,9 @@ import {
   socketKey,
 } from '../../lambdas/adapters/keys.ts';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
+import { BusError } from '../../lambdas/bus/errors.ts';
 import type { SocketRef } from '../../lambdas/bus/ports.ts';
+import { SocketSession } from '../../lambdas/bus/socket-session.ts';
 import { BUS_TABLE } from '../support/bus-table.ts';
 import { explore, type Gate } from '../support/interleavings.ts';
 import { connected, FakeClock, joinedNamespace, type World, world } from '../support/world.ts';
@@ -167,6 +169,34 @@ describe('in every order in which the calls can interleave', () => {
       },
     });
     expect([...result.violations]).toEqual([]);
+  });
+
+  test('whoever is proven by two events at once, and goes, is counted as one of both, and then as none', async () => {
+    const users = ['ana', 'berta'];
+    const countAs = (user: string) => async (race: Race) => {
+      const record = await race.at.store.socket(race.socket);
+      if (record === undefined) return;
+      const ender = { presences: race.at.lifecycle.presences, disconnectSocket: async () => {} };
+      await new SocketSession(race.at.bus, record, ender).countAs(user).catch((error: unknown) => {
+        if (!(error instanceof BusError)) throw error;
+      });
+    };
+    const check = async (race: Race) => {
+      const isIn = await Promise.all(
+        users.map((user) => race.at.store.countsTo({ kind: 'user', namespace: '/', user }, 1)),
+      );
+      const { state: now, countedAs } = (await race.at.store.socket(race.socket))!;
+      const isCounted = users.filter((_, i) => isIn[i]).join();
+      const expected = now === 'closed' ? '' : countedAs;
+      return isCounted === expected ? disagreement(race) : `is ${now}, counted as ${isCounted}`;
+    };
+    const prepare = (gate: Gate) => raceWith(gate, true);
+    for (const end of [disconnect, async () => {}]) {
+      const work = [...users.map(countAs), end];
+      const result = await explore({ prepare, work, state, check });
+      expect([...result.violations]).toEqual([]);
+      expect(result.runs).toBeGreaterThan(1);
+    }
   });
 
   test('a socket that two invocations open runs its connect hooks once', async () => {

@@ -1,8 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { App, CfnParameter, Stack } from 'aws-cdk-lib';
-import { Match, Template } from 'aws-cdk-lib/assertions';
+import { App, CfnParameter, Annotations as CoreAnnotations, Stack } from 'aws-cdk-lib';
+import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -51,6 +51,26 @@ describe('SocketBus', () => {
     found.resourceCountIs('AWS::Events::EventBus', 1);
     found.resourceCountIs('AWS::CloudFront::Distribution', 1);
     expect(bus.configuration).toMatchObject({ stage: 'prod', identity: 'token', pingIntervalMinutes: 4 });
+  });
+
+  it('warns of claims that are believed, and of any page that may make them, by a name that can be acknowledged', () => {
+    const warnings = (props: Omit<SocketBusProps, 'bundles'>, acknowledged?: string) => {
+      const stack = new Stack(app(), 'Mine');
+      const bus = busIn(stack, props);
+      if (acknowledged !== undefined) CoreAnnotations.of(bus).acknowledgeWarning(acknowledged);
+      const found = Annotations.fromStack(stack).findWarning('*', Match.anyValue());
+      return found.map(({ id, entry }) => [id, String(entry.data)]);
+    };
+    const claimed = 'anyone on the internet may claim to be anyone';
+    expect(warnings({})).toEqual([]);
+    expect(warnings({ origins: ['*'] })).toEqual([]);
+    expect(warnings({ identity: 'trusted' })).toEqual([
+      ['/Mine/Bus', expect.stringMatching(`${claimed}.*\\[ack: socketbus:trusted-identity\\]`)],
+    ]);
+    expect(warnings({ identity: 'trusted', origins: ['https://a.example', '*'] })).toEqual([
+      ['/Mine/Bus', expect.stringMatching(`${claimed}.*\\[ack: socketbus:trusted-identity-any-origin\\]`)],
+    ]);
+    expect(warnings({ identity: 'trusted' }, 'socketbus:trusted-identity')).toEqual([]);
   });
 
   it('fits twice into one stack', () => {

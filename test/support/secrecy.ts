@@ -6,7 +6,19 @@ const SHORTEST = 16;
 /** The head of a JSON Web Token and its claims, whoever's it is. */
 const ANY_TOKEN = /eyJ[\w-]{10,}\.eyJ[\w-]{10,}/;
 
-/** Remembers the secrets that one test stack has met. */
+/** What a session is recovered by, and the id of a client that polls. */
+const SESSION_LENGTH = 20;
+const ID_RUN = /[\w-]{20,}/g;
+
+/** What the worlds of unit tests have logged, to be looked through when the test ends: the secrets may come after the line. */
+const written: { readonly line: string; readonly secrecy: Secrecy }[] = [];
+
+/** The log lines of worlds, since it was asked last, that hold a secret of their world or anybody's token. */
+export function leakedByWorlds(): string[] {
+  return written.splice(0).flatMap(({ line, secrecy }) => secrecy.logged([line]));
+}
+
+/** Remembers the secrets that one test stack, or one world, has met. */
 export class Secrecy {
   readonly #secrets = new Set<string>();
   readonly #sessions = new Set<string>();
@@ -31,9 +43,46 @@ export class Secrecy {
     if (pid !== undefined) this.#sessions.add(pid.slice(pid.length / 2));
   }
 
+  /** What is in a frame or a body: what a client shows, and what it is given to come back with. */
+  overhear(text: string | undefined): void {
+    for (const [, secret] of (text ?? '').matchAll(/"(?:token|apiKey)":"([^"\\]+)"/g)) this.add(secret);
+    for (const [, secret = ''] of (text ?? '').matchAll(/"pid":"[\w-]{20}([\w-]{20})"/g))
+      this.#sessions.add(secret);
+  }
+
+  overhearHeaders({ authorization = '' }: Readonly<Record<string, string>>): void {
+    this.add(authorization.replace(/^bearer +/i, ''));
+  }
+
+  /** The open packet of a client that polls: its sid is all that its requests show. */
+  overhearPolled(body: string): void {
+    this.overhear(body);
+    const [, sid] = /^0\{"sid":"([\w-]{20})"/.exec(body) ?? [];
+    if (sid !== undefined) this.#sessions.add(sid);
+  }
+
+  /** Keeps a line that a world has logged. */
+  note(line: string): void {
+    written.push({ line, secrecy: this });
+  }
+
   /** The log lines that hold one of them. */
   logged(lines: Iterable<string>): string[] {
-    return leaks(lines, [...this.#secrets, ...this.#sessions]);
+    const all = [...lines];
+    const leaky = new Set([
+      ...leaks(all, [...this.#secrets]),
+      ...all.filter((line) => this.#holdsSession(line)),
+    ]);
+    return all.filter((line) => leaky.has(line));
+  }
+
+  /** By their length: a test may have thousands of sessions. */
+  #holdsSession(line: string): boolean {
+    return [...line.matchAll(ID_RUN)].some(([run]) => {
+      for (let at = 0; at + SESSION_LENGTH <= run.length; at += 1)
+        if (this.#sessions.has(run.slice(at, at + SESSION_LENGTH))) return true;
+      return false;
+    });
   }
 
   /** The rows that do. What a client that polls has not fetched yet lies in one, its CONNECT reply too. */

@@ -6,6 +6,7 @@ import { DynamoEventLog } from '../../lambdas/adapters/dynamo-event-log.ts';
 import { DynamoOutbox } from '../../lambdas/adapters/dynamo-outbox.ts';
 import { DynamoPublications } from '../../lambdas/adapters/dynamo-publications.ts';
 import { DynamoStore } from '../../lambdas/adapters/dynamo-store.ts';
+import { loggedError } from '../../lambdas/adapters/logged-error.ts';
 import type { Application } from '../../lambdas/bus/application.ts';
 import type { Bus } from '../../lambdas/bus/context.ts';
 import { HttpRouter } from '../../lambdas/bus/http-router.ts';
@@ -39,6 +40,7 @@ import type { CountName, DurationName } from '../../lambdas/contract/metrics.ts'
 import { mulberry32 } from '../../local/random.ts';
 import { BUS_TABLE, type BusTable, busTable } from './bus-table.ts';
 import { memoryRows } from './memory-rows.ts';
+import { Secrecy } from './secrecy.ts';
 
 export const START = Date.UTC(2026, 0, 1);
 
@@ -74,13 +76,19 @@ export class SeededRandom implements Random {
 
 /** Remembers what was posted; a test decides how posts end. */
 export class FakeWire implements Wire {
+  readonly #secrecy: Secrecy;
   readonly posts: { readonly connectionId: string; readonly frame: string }[] = [];
   readonly closed: string[] = [];
   outcome: (connectionId: string, frame: string) => PostOutcome = () => 'ok';
   /** Whether connections can be cut. */
   closes = true;
 
+  constructor(secrecy = new Secrecy()) {
+    this.#secrecy = secrecy;
+  }
+
   async post(connectionId: string, frame: string): Promise<PostOutcome> {
+    this.#secrecy.overhear(frame);
     const outcome = this.outcome(connectionId, frame);
     if (outcome === 'ok') this.posts.push({ connectionId, frame });
     return outcome;
@@ -107,23 +115,37 @@ export class FakeWire implements Wire {
   }
 }
 
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Remembers what was logged. Each line is looked through for secrets when the test ends, as a function would write it. */
 export class FakeLog implements Log {
+  readonly #secrecy: Secrecy;
   readonly lines: { readonly level: string; readonly message: string; readonly fields: unknown }[] = [];
 
-  debug(message: string, fields?: unknown): void {
-    this.lines.push({ level: 'debug', message, fields });
+  constructor(secrecy = new Secrecy()) {
+    this.#secrecy = secrecy;
   }
 
-  info(message: string, fields?: unknown): void {
-    this.lines.push({ level: 'info', message, fields });
+  debug(message: string, fields?: Fields): void {
+    this.#write('debug', message, fields);
   }
 
-  warn(message: string, fields?: unknown): void {
-    this.lines.push({ level: 'warn', message, fields });
+  info(message: string, fields?: Fields): void {
+    this.#write('info', message, fields);
   }
 
-  error(message: string, fields?: unknown): void {
-    this.lines.push({ level: 'error', message, fields });
+  warn(message: string, fields?: Fields): void {
+    this.#write('warn', message, fields);
+  }
+
+  error(message: string, fields?: Fields): void {
+    this.#write('error', message, fields);
+  }
+
+  #write(level: string, message: string, fields?: Fields): void {
+    this.lines.push({ level, message, fields });
+    const failure = fields !== undefined && 'error' in fields ? { error: loggedError(fields.error) } : {};
+    this.#secrecy.note(JSON.stringify({ level, message, ...fields, ...failure }));
   }
 }
 
@@ -211,8 +233,10 @@ export async function world(options: WorldOptions): Promise<World> {
   await table.restore(options.rows ?? []);
   const clock = options.clock ?? new FakeClock();
   const random = new SeededRandom(7);
-  const wire = new FakeWire();
-  const log = new FakeLog();
+  const secrecy = new Secrecy();
+  for (const secret of Object.values(options.secrets ?? {})) secrecy.add(secret);
+  const wire = new FakeWire(secrecy);
+  const log = new FakeLog(secrecy);
   const registry = new Registry(options.applications);
   const metrics = new FakeMetrics();
   const opened: OpenWork[] = [];
@@ -285,6 +309,9 @@ export async function world(options: WorldOptions): Promise<World> {
   const lifecycle = new Lifecycle(bus);
   const upgrades = new Upgrades(bus, lifecycle);
   const messages = new Messages(bus, lifecycle, upgrades);
+  const polling = new Polling(bus, lifecycle, messages);
+  const router = new HttpRouter(bus);
+  overhear(secrecy, { messages, polling, router });
   return {
     table,
     bus,
@@ -299,11 +326,39 @@ export async function world(options: WorldOptions): Promise<World> {
     lifecycle,
     messages,
     upgrades,
-    polling: new Polling(bus, lifecycle, messages),
+    polling,
     publisher: new Publisher(bus, lifecycle),
     ranges: new RangeDelivery(bus),
     sweeper: new Sweeper(bus, lifecycle),
-    router: new HttpRouter(bus),
+    router,
+  };
+}
+
+/** Learns what clients show and are given, so that no log line may hold it. */
+function overhear(
+  secrecy: Secrecy,
+  { messages, polling, router }: Pick<World, 'messages' | 'polling' | 'router'>,
+) {
+  const handled = {
+    frame: messages.handle.bind(messages),
+    poll: polling.handle.bind(polling),
+    request: router.handle.bind(router),
+  };
+  messages.handle = (id, frame) => {
+    secrecy.overhear(frame);
+    return handled.frame(id, frame);
+  };
+  polling.handle = async (request) => {
+    secrecy.overhearHeaders(request.headers);
+    secrecy.overhear(request.body);
+    const answer = await handled.poll(request);
+    secrecy.overhearPolled(answer.body);
+    return answer;
+  };
+  router.handle = (request) => {
+    secrecy.overhearHeaders(request.headers);
+    secrecy.overhear(request.body);
+    return handled.request(request);
   };
 }
 
