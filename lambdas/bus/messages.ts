@@ -53,8 +53,7 @@ export class Messages {
       this.#checkSize(Buffer.byteLength(frame));
       await this.#dispatch(connectionId, frame);
     } catch (error) {
-      if (error instanceof ProtocolError) await this.#violation(connectionId, error);
-      else this.#bus.log.error('a frame could not be handled', { connectionId, error });
+      await this.#failed(connectionId, error);
     }
   }
 
@@ -67,27 +66,36 @@ export class Messages {
     let parts: string[] = [];
     const refusals: Refusals = { count: 0, frames: [] };
     let ponged = false;
-    try {
-      for (const frame of frames) {
-        const packet = decodeEnginePacket(frame);
-        // One is written down; a request has room for thousands.
-        if (packet.type === 'pong' && ponged) continue;
-        ponged ||= packet.type === 'pong';
-        if (packet.type === 'message' || packet.type === 'binary') {
-          const whole = assembler.add(packet.data);
-          parts = assembler.incomplete ? [...parts, frame] : [];
-          if (whole !== undefined) await this.#message(connectionId, whole, refusals);
-        } else await this.#dispatch(connectionId, frame);
-      }
+    const handle = async (frame: string): Promise<void> => {
+      const packet = decodeEnginePacket(frame);
+      // One is written down; a request has room for thousands.
+      if (packet.type === 'pong' && ponged) return;
+      ponged ||= packet.type === 'pong';
+      if (packet.type !== 'message' && packet.type !== 'binary') return this.#dispatch(connectionId, frame);
+      const whole = assembler.add(packet.data);
+      parts = assembler.incomplete ? [...parts, frame] : [];
+      if (whole !== undefined) await this.#message(connectionId, whole, refusals);
+    };
+    const end = async (): Promise<void> => {
       this.#checkSize(parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0));
       if (refusals.frames.length > 0 && !this.#limits.isCut(connectionId))
         await deliver(this.#bus, connectionId, refusals.frames);
-      return parts;
-    } catch (error) {
-      if (error instanceof ProtocolError) await this.#violation(connectionId, error);
-      else this.#bus.log.error('a frame could not be handled', { connectionId, error });
-      return [];
+    };
+    for (const step of [...frames.map((frame) => () => handle(frame)), end]) {
+      try {
+        await step();
+      } catch (error) {
+        await this.#failed(connectionId, error);
+        // What fails takes nothing from what comes after it; what is against the protocol is the end.
+        if (error instanceof ProtocolError) return [];
+      }
     }
+    return parts;
+  }
+
+  async #failed(connectionId: string, error: unknown): Promise<void> {
+    if (error instanceof ProtocolError) await this.#violation(connectionId, error);
+    else this.#bus.log.error('a frame could not be handled', { connectionId, error });
   }
 
   /** A frame, or a packet with its attachments. */
@@ -222,8 +230,10 @@ export class Messages {
 
   /** What failed before an application could answer for it: nobody is left waiting (design D3). */
   async #answerFailure(connectionId: string, packet: SocketPacket): Promise<void> {
-    // Without a reply the client would wait until it is closed as silent; closed now, it comes back at once.
-    if (packet.type === PacketType.CONNECT) return this.#lifecycle.close(connectionId);
+    // Without a reply the client would wait until it is closed as silent; closed now, it comes back at once. Who leaves
+    // believes that it has left.
+    if (packet.type === PacketType.CONNECT || packet.type === PacketType.DISCONNECT)
+      return this.#lifecycle.close(connectionId);
     if (packet.type !== PacketType.EVENT || packet.id === undefined) return;
     await deliver(this.#bus, connectionId, ackFrames(packet.namespace, packet.id, [INTERNAL]));
   }

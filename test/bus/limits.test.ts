@@ -221,6 +221,13 @@ describe('a connection', () => {
     },
   );
 
+  test('that leaves while the table fails is closed: it believes that it has left', async () => {
+    await say(28);
+    vi.spyOn(at.bus.store, 'tally').mockRejectedValueOnce(new Error('throttled'));
+    await at.messages.handle(ONE, '41');
+    expect(at.wire.closed).toEqual([ONE]);
+  });
+
   test('has its events added up in the row that it has, of one window', async () => {
     const tally = (window: number, packets: number, id = ONE) => at.store.tally(id, { window, packets });
     expect([await tally(7, 30), await tally(7, 30), await tally(8, 30), await tally(7, 30)]).toEqual([

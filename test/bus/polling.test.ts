@@ -107,6 +107,13 @@ describe('a client that polls', () => {
     });
   });
 
+  test('has the rest of its request handled where the table fails at a pong', async () => {
+    const poller = await connected();
+    vi.spyOn(at.bus.store, 'touchSlot').mockRejectedValueOnce(new Error('throttled'));
+    expect((await poller.post('3', '420["join",{"room":"a"}]')).body).toBe('ok');
+    expect(await poller.frames()).toEqual(['430[{"ok":true}]']);
+  });
+
   test('sends packets in one body, is answered ok, and fetches what came of them', async () => {
     const poller = await connected();
     const answer = await poller.post('420["join",{"room":"a"}]', '421["join",{"room":"b"}]');
