@@ -39,6 +39,7 @@ const NAMES = [
   'SweepLag',
   'Concurrency',
   'TableThrottles',
+  'Abuse',
 ] as const;
 export type AlarmName = (typeof NAMES)[number];
 
@@ -162,6 +163,13 @@ function rulesOf(
       ),
       threshold: 10,
       reason: 'DynamoDB throttles: joins, publishes and handlers wait, and then fail.',
+    },
+    Abuse: {
+      // What the functions refuse, and what API Gateway refuses before it asks one: a 429, most of all.
+      metric: sum([own('RateLimited'), gateway.stage.metric('ClientError', five)]),
+      threshold: 1_000,
+      periods: 2,
+      reason: 'Clients are refused 1,000 times in five minutes, and go on: a broken client, or an attack.',
     },
   };
 }

@@ -100,7 +100,10 @@ export class Lifecycle implements SocketEnder {
       { kind: 'address', address: countedAddress(address) },
       most,
     );
-    if (isFull) this.#bus.log.info('too many connections from an address', { address, most });
+    if (isFull) {
+      this.#bus.metrics.count('RateLimited', 1);
+      this.#bus.log.info('too many connections from an address', { address, most });
+    }
     return isFull;
   }
 
@@ -212,10 +215,13 @@ export class Lifecycle implements SocketEnder {
 
   /** The socket that the client had before does not count: it may not be known yet that it has left it. */
   async #hasTooMany(namespace: string, user: string, shown: Shown | undefined): Promise<boolean> {
-    const { config, log, store } = this.#bus;
+    const { config, log, metrics, store } = this.#bus;
     const most = config.limits.connectionsPerUser;
     const isFull = await store.countsTo({ kind: 'user', namespace, user }, most, shown?.socketId);
-    if (isFull) log.info('too many connections of a user', { namespace, most });
+    if (isFull) {
+      metrics.count('RateLimited', 1);
+      log.info('too many connections of a user', { namespace, most });
+    }
     return isFull;
   }
 

@@ -15,8 +15,8 @@ const OF_AWS: Readonly<Record<string, readonly string[]>> = {
     'ConsumedReadCapacityUnits',
     'ConsumedWriteCapacityUnits',
   ],
-  // An HTTP API has the one, a WebSocket API the others.
-  'AWS/ApiGateway ApiId,Stage': ['5xx', 'ConnectCount', 'MessageCount', 'ClientError', 'ExecutionError'],
+  // An HTTP API has the first two, a WebSocket API the others.
+  'AWS/ApiGateway ApiId,Stage': ['4xx', '5xx', 'ConnectCount', 'MessageCount', 'ClientError', 'ExecutionError'],
 };
 
 let deployed: TemplateJson;
