@@ -16,7 +16,14 @@ const OF_AWS: Readonly<Record<string, readonly string[]>> = {
     'ConsumedWriteCapacityUnits',
   ],
   // An HTTP API has the first two, a WebSocket API the others.
-  'AWS/ApiGateway ApiId,Stage': ['4xx', '5xx', 'ConnectCount', 'MessageCount', 'ClientError', 'ExecutionError'],
+  'AWS/ApiGateway ApiId,Stage': [
+    '4xx',
+    '5xx',
+    'ConnectCount',
+    'MessageCount',
+    'ClientError',
+    'ExecutionError',
+  ],
 };
 
 let deployed: TemplateJson;

@@ -236,7 +236,10 @@ class Run {
   /** A client that asks for another version, and one that sends more than it may and then says that it leaves. */
   async #beyondItsLimits(): Promise<void> {
     const requestContext = this.#context(connectionId(20));
-    await this.#run('connect', { queryStringParameters: { EIO: '3', transport: 'websocket' }, requestContext });
+    await this.#run('connect', {
+      queryStringParameters: { EIO: '3', transport: 'websocket' },
+      requestContext,
+    });
     const [flooding] = await this.#joined(21);
     const { eventBurst } = this.#at.bus.config.limits;
     for (let n = 0; n < eventBurst; n += 1) await this.#frame(flooding, '42["unknown"]');
