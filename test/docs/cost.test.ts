@@ -102,7 +102,7 @@ test('the price of an attacker is what the quotas, the prices and assumptions co
   const stage = ofType('AWS::ApiGatewayV2::Stage').find(
     ({ Properties }) => Properties.StageName === '$default',
   );
-  const { ThrottlingRateLimit: perRoute } = stage?.Properties.DefaultRouteSettings as {
+  const { ThrottlingRateLimit: perRoute } = (stage?.Properties.DefaultRouteSettings ?? {}) as {
     ThrottlingRateLimit: number;
   };
   // Without `$default` of the WebSocket API, which has the same key.
