@@ -157,7 +157,8 @@ function rulesOf(
       reason: 'DynamoDB throttles: joins, publishes and handlers wait, and then fail.',
     },
     Abuse: {
-      // What the functions refuse, and what API Gateway refuses before it asks one: a 429, most of all.
+      // What the functions refuse, and what API Gateway refuses before it asks one: a 429, most of all. Not the 4xx of the
+      // HTTP API, among which are the answers of applications.
       metric: sum([own('RateLimited'), gateway.stage.metric('ClientError', five)]),
       threshold: 1_000,
       periods: 2,

@@ -127,7 +127,7 @@ describe('a machine that connects', () => {
       const client = await machine(at, { apiKey: presented });
       expect(client.packets().filter(({ type }) => type === PacketType.CONNECT)).toEqual([]);
       const [line] = at.log.lines.filter(({ level }) => level === 'error');
-      const { error } = line?.fields as { error: unknown };
+      const { error } = (line?.fields ?? {}) as { error?: unknown };
       expect(error).toMatchObject({
         name: 'ApiKeyError',
         code: 'invalid_api_key_entry',

@@ -114,6 +114,15 @@ describe('an alarm', () => {
     }
   });
 
+  it('of abuse counts what limits refuse and what API Gateway does, and waits for the second five minutes', () => {
+    const [abuse] = alarmsOf(deployed).filter(({ Properties }) =>
+      String(Properties.AlarmDescription).endsWith('#abuse.'),
+    );
+    expect(abuse?.Properties).toMatchObject({ Threshold: 1_000, EvaluationPeriods: 2 });
+    const watched = alarmMetrics(deployed).filter(({ by }) => by === abuse?.id);
+    expect(watched.map(({ name }) => name)).toEqual(['RateLimited', 'ClientError']);
+  });
+
   it('tells nobody unless it is told whom', () => {
     for (const { Properties } of alarmsOf(deployed)) expect(Properties).not.toHaveProperty('AlarmActions');
   });
