@@ -201,6 +201,7 @@ export class Lifecycle implements SocketEnder {
     const user = this.#bus.config.limits.connectionsPerUser === 0 ? undefined : userOf(socket.identities);
     if (user !== undefined && (await this.#hasTooMany(namespace, user, shown))) {
       const { code, message } = rateLimited('too many connections of one user');
+      this.#bus.metrics.count('RateLimited', 1);
       await this.#reply(connection.id, connectErrorFrame(namespace, message, { code }));
       if (Object.keys(connection.namespaces).length === 0) await this.close(connection.id);
       return 'done';
@@ -215,13 +216,10 @@ export class Lifecycle implements SocketEnder {
 
   /** The socket that the client had before does not count: it may not be known yet that it has left it. */
   async #hasTooMany(namespace: string, user: string, shown: Shown | undefined): Promise<boolean> {
-    const { config, log, metrics, store } = this.#bus;
+    const { config, log, store } = this.#bus;
     const most = config.limits.connectionsPerUser;
     const isFull = await store.countsTo({ kind: 'user', namespace, user }, most, shown?.socketId);
-    if (isFull) {
-      metrics.count('RateLimited', 1);
-      log.info('too many connections of a user', { namespace, most });
-    }
+    if (isFull) log.info('too many connections of a user', { namespace, most });
     return isFull;
   }
 
