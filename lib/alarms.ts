@@ -13,16 +13,14 @@ import { FUNCTION_NAMES, type FunctionName } from '../lambdas/contract/environme
 import type { Deployment } from './acknowledgements.ts';
 import { metricsOf } from './service-metrics.ts';
 
-/** Concurrent executions of an account in a Region where AWS has not raised them (Lambda quotas page). */
-const USUAL_CONCURRENCY = 1_000;
-/** From this share of them a burst of frames is throttled, and its clients are cut. */
-const NEAR_THE_LIMIT = 0.8;
+/** From this share of the concurrent executions a burst of frames is throttled, and its clients are cut; percent. */
+const NEAR_THE_LIMIT = 80;
 const FIVE_MINUTES = Duration.minutes(5);
 
 export interface AlarmSettings {
   /** What is done when an alarm begins and when it ends. */
   readonly actions: readonly IAlarmAction[];
-  /** Concurrent executions that the account may have in this Region. @default 1000 */
+  /** Concurrent executions that the account may have in this Region. @default - what Service Quotas says */
   readonly concurrencyLimit?: number;
   /** How long pings may be late before clients give up; minutes. */
   readonly pingTimeoutMinutes: number;
@@ -39,6 +37,7 @@ const NAMES = [
   'SweepLag',
   'Concurrency',
   'TableThrottles',
+  'Abuse',
 ] as const;
 export type AlarmName = (typeof NAMES)[number];
 
@@ -83,7 +82,7 @@ export class Alarms extends Construct {
 
 function rulesOf(
   deployment: Deployment & Construct,
-  { concurrencyLimit = USUAL_CONCURRENCY, pingTimeoutMinutes }: AlarmSettings,
+  { concurrencyLimit, pingTimeoutMinutes }: AlarmSettings,
 ): { readonly [A in AlarmName]: Rule } {
   const { events, functions, gateway, http, store } = deployment;
   const own = metricsOf(deployment);
@@ -142,13 +141,7 @@ function rulesOf(
         'Pings are later than clients wait for them, or no sweep ends at all: clients are about to leave.',
     },
     Concurrency: {
-      metric: new Metric({
-        namespace: 'AWS/Lambda',
-        metricName: 'ClaimedAccountConcurrency',
-        statistic: 'Maximum',
-        period: Duration.minutes(1),
-      }),
-      threshold: Math.floor(concurrencyLimit * NEAR_THE_LIMIT),
+      ...concurrency(concurrencyLimit),
       periods: 3,
       reason:
         'The account is about to run out of concurrent executions; then frames are refused and clients are cut.',
@@ -163,7 +156,40 @@ function rulesOf(
       threshold: 10,
       reason: 'DynamoDB throttles: joins, publishes and handlers wait, and then fail.',
     },
+    Abuse: {
+      // What the functions refuse, and what API Gateway refuses before it asks one: a 429, most of all. Not the 4xx of the
+      // HTTP API, among which are the answers of applications.
+      metric: sum([own('RateLimited'), gateway.stage.metric('ClientError', five)]),
+      threshold: 1_000,
+      periods: 2,
+      reason: 'Clients are refused 1,000 times in five minutes, and go on: a broken client, or an attack.',
+    },
   };
+}
+
+/**
+ * What of the account's concurrent executions is taken, those reserved for functions included. A new account may have
+ * 10 of them, another one thousands, and Lambda has no metric of how many. `SERVICE_QUOTA` has, of a metric that Service
+ * Quotas knows as the quota's usage (CloudWatch user guide, "Visualizing your service quotas and setting alarms"): that of
+ * this quota is `ConcurrentExecutions` of the account, which others have alarms on.
+ */
+function concurrency(limit: number | undefined): Pick<Rule, 'metric' | 'threshold'> {
+  const ofAccount = (metricName: string) =>
+    new Metric({
+      namespace: 'AWS/Lambda',
+      metricName,
+      statistic: 'Maximum',
+      period: Duration.minutes(1),
+    });
+  const claimed = ofAccount('ClaimedAccountConcurrency');
+  if (limit !== undefined) return { metric: claimed, threshold: Math.floor((limit * NEAR_THE_LIMIT) / 100) };
+  const percent = new MathExpression({
+    expression: '100 * claimed / SERVICE_QUOTA(running)',
+    usingMetrics: { claimed, running: ofAccount('ConcurrentExecutions') },
+    period: Duration.minutes(1),
+    label: 'percent',
+  });
+  return { metric: percent, threshold: NEAR_THE_LIMIT };
 }
 
 /** An alarm may look at ten metrics (CloudWatch user guide, "Using metric math"). Where one says nothing, others count. */

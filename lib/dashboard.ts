@@ -71,7 +71,6 @@ function rows(deployment: Deployment & Construct, cycle: Duration): IWidget[][] 
         own('Errors'),
         http.stage.metricServerError(five),
         gateway.stage.metric('ExecutionError', five),
-        gateway.stage.metric('ClientError', five),
       ]),
     ],
     [
@@ -102,6 +101,14 @@ function rows(deployment: Deployment & Construct, cycle: Duration): IWidget[][] 
         store.apps.metric('ConsumedWriteCapacityUnits', { ...five, label: 'write, apps' }),
       ]),
       graph('Messages of clients and posts', [gateway.stage.metric('MessageCount', five)]),
+    ],
+    [
+      graph('Refused by limits', [own('RateLimited'), own('LimitCloses')]),
+      graph('Refused handshakes', [own('RefusedHandshakes')]),
+      graph('4xx of the APIs', [
+        gateway.stage.metric('ClientError', { ...five, label: 'WebSocket' }),
+        http.stage.metricClientError({ ...five, label: 'HTTP' }),
+      ]),
     ],
   ];
 }

@@ -1,4 +1,5 @@
 /** `socketbus`: what a CDK app imports. */
+export type { MetricName } from '../lambdas/contract/metrics.ts';
 export { BundleError, ConfigurationError, type ConfigurationIssue } from './errors.ts';
 export type { FrontDoor, FrontDoorOptions } from './front-door.ts';
 export type { PublishMapping, PublishRuleOptions } from './publish-rule.ts';

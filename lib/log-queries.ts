@@ -50,6 +50,10 @@ const QUERIES = {
     fields: [...FIELDS, '@message'],
     ...NEWEST,
   },
+  'refused-clients': {
+    filterStatements: ['message like /over its limit|too many connections/'],
+    statsStatements: ['count(*) as lines by bin(5m), message, connectionId, address, namespace'],
+  },
   'slow-invocations': {
     filterStatements: ['@type = "REPORT"'],
     statsStatements: [

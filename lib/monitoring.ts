@@ -14,8 +14,8 @@ export interface MonitoringOptions {
   /** What else an alarm does then. @default - nothing */
   readonly actions?: readonly IAlarmAction[];
   /**
-   * Concurrent executions that the account may have in this Region (Service Quotas, Lambda); the alarm is at 80 % of
-   * them. @default 1000
+   * Concurrent executions that the account may have in this Region; the alarm is at 80 % of them. For a Region
+   * without Service Quotas. @default - what Service Quotas says at any time
    */
   readonly concurrencyLimit?: number;
   /** The dashboard, 3 US$ a month beyond an account's first three. @default true */

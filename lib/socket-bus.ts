@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Stack, Stage } from 'aws-cdk-lib';
 import type { ThrottleSettings } from 'aws-cdk-lib/aws-apigatewayv2';
-import { Metric, type MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
+import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import type { EventPattern, Rule } from 'aws-cdk-lib/aws-events';
 import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
 import { Code, Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
@@ -10,7 +10,7 @@ import { Topic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 import type { EnvironmentVariables } from '../lambdas/contract/environment.ts';
 import { limitVariables } from '../lambdas/contract/limits.ts';
-import { METRICS_NAMESPACE } from '../lambdas/contract/metrics.ts';
+import { METRICS_NAMESPACE, type MetricName } from '../lambdas/contract/metrics.ts';
 import { acknowledgeFindings, type Deployment } from './acknowledgements.ts';
 import type { Bundles } from './bundles.ts';
 import { codeOf } from './code.ts';
@@ -26,7 +26,7 @@ import { Http } from './http.ts';
 import { Monitoring, type MonitoringOptions } from './monitoring.ts';
 import { optionIssues } from './options.ts';
 import type { PublishMapping, PublishRuleOptions } from './publish-rule.ts';
-import { serviceName } from './service-metrics.ts';
+import { metricsOf, serviceName } from './service-metrics.ts';
 import { Store } from './store.ts';
 
 export interface SocketBusProps {
@@ -294,17 +294,12 @@ export class SocketBus extends Construct implements Deployment {
   /**
    * A metric that the functions of this deployment write, such as `Posted` or `FanOutTime` (milliseconds).
    *
-   * @param name as in the README
-   * @param options those of CDK; the sum of five minutes unless they say otherwise
+   * @param options those of CDK; of five minutes unless they say otherwise, numbers as their sum, `FanOutTime` as p99,
+   * `SweepLag` as maximum
+   * @throws ConfigurationError for a name that no function writes, with those there are
    */
-  metric(name: string, options: MetricOptions = {}): Metric {
-    return new Metric({
-      namespace: METRICS_NAMESPACE,
-      metricName: name,
-      dimensionsMap: { service: this.serviceName },
-      statistic: 'Sum',
-      ...options,
-    });
+  metric(name: MetricName, options: MetricOptions = {}): Metric {
+    return metricsOf(this)(name, options);
   }
 
   #code(): string {

@@ -1,5 +1,6 @@
 /** What a deployment costs for a workload; arithmetic over docs/cost.md and the bench of the quota. */
 
+import { COUNTS, DURATIONS } from '../../lambdas/contract/metrics.ts';
 import { type FanOut, fanOutTo } from './fan-out.ts';
 import type { CostPage, Step } from './page.ts';
 import type { Workload } from './workload.ts';
@@ -25,9 +26,9 @@ const INVOCATION_LOG_BYTES = 300;
 const METRICS_LOG_BYTES = 700;
 const MONTH_HOURS = 730;
 /** Metrics, of which a deployment that nobody uses has one, alarms and the dashboard (docs/cost.md, "Watching it"). */
-const METRICS = 16;
+const METRICS = COUNTS.length + DURATIONS.length;
 const IDLE_METRICS = 1;
-const ALARM_METRICS = 32;
+const ALARM_METRICS = 35;
 
 export interface Line {
   readonly what: string;

@@ -3,8 +3,15 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { type AppContext, BusError } from '../bus/public.ts';
 import type { Auth } from './define-app.ts';
 
-/** Name of the secret. Two keys with a comma between them are both valid, so that a key can be exchanged. */
+/**
+ * Name of the secret. Two keys with a comma between them are both valid, so that a key can be exchanged. Each is written
+ * as it is, or as `sha256:` and the hash of it in hex: nobody but its holder needs the key itself. Keys are random, so
+ * that their hashes need no salt.
+ */
 const SECRET = 'CLOUD_API_KEY';
+const HASHED = /^sha256:([0-9a-f]{64})$/i;
+/** What is meant as a hash is never taken for a key: whoever reads the secret could show it as one. */
+const MEANT_AS_HASH = /^sha-?\d+:/i;
 const BEARER = /^Bearer +(.+)$/i;
 
 type Verdict = 'valid' | 'missing' | 'invalid' | 'unavailable';
@@ -52,24 +59,48 @@ function keyOf(auth: unknown): unknown {
 
 async function verify(presented: unknown, context: AppContext): Promise<Verdict> {
   if (presented === undefined || presented === null || presented === '') return 'missing';
-  const keys = await acceptedKeys(context);
-  if (keys.length === 0) return 'unavailable';
+  const accepted = await acceptedHashes(context);
+  if (accepted.length === 0) return 'unavailable';
   if (typeof presented !== 'string') return 'invalid';
   // Hashes have one length, which timingSafeEqual wants; every key is compared, so time tells nothing of which.
   const hash = sha256(presented);
-  return keys.filter((key) => timingSafeEqual(sha256(key), hash)).length > 0 ? 'valid' : 'invalid';
+  return accepted.filter((each) => timingSafeEqual(each, hash)).length > 0 ? 'valid' : 'invalid';
 }
 
-async function acceptedKeys(context: AppContext): Promise<readonly string[]> {
+/** An entry of the secret is meant as a hash and is none. The message names the entry, and nothing of what it says. */
+class ApiKeyError extends Error {
+  readonly code = 'invalid_api_key_entry';
+  readonly retryable = false;
+  /** Which entry, from 0 on: `CLOUD_API_KEY[1]` is the second one. */
+  readonly field: string;
+
+  constructor(index: number) {
+    const field = `${SECRET}[${index}]`;
+    super(`${field} must be a key as it is, or sha256: and 64 hex digits`);
+    this.name = 'ApiKeyError';
+    this.field = field;
+  }
+}
+
+/** Of every entry that is one; a malformed one takes nothing from those beside it. */
+async function acceptedHashes({ log, secrets }: AppContext): Promise<readonly Buffer[]> {
+  let text: string;
   try {
-    const text = await context.secrets.get(SECRET);
-    const keys = text.split(',').flatMap((key) => (key.trim() === '' ? [] : [key.trim()]));
-    if (keys.length === 0) context.log.error('API keys cannot be verified: the secret holds none');
-    return keys;
+    text = await secrets.get(SECRET);
   } catch (error) {
-    context.log.error('API keys cannot be verified', { error });
+    log.error('API keys cannot be verified', { error });
     return [];
   }
+  const entries = text.split(',').map((entry) => entry.trim());
+  if (entries.every((entry) => entry === '')) log.error('API keys cannot be verified: the secret holds none');
+  return entries.flatMap((entry, index) => {
+    if (entry === '') return [];
+    const hex = HASHED.exec(entry)?.[1];
+    if (hex !== undefined) return [Buffer.from(hex, 'hex')];
+    if (!MEANT_AS_HASH.test(entry)) return [sha256(entry)];
+    log.error('an API key is malformed', { error: new ApiKeyError(index) });
+    return [];
+  });
 }
 
 function sha256(text: string): Buffer {

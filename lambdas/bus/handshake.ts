@@ -50,6 +50,16 @@ export function refuseHandshake(
   return undefined;
 }
 
+/** What an operator sees of a handshake that was refused. */
+export function noteRefusal(
+  { log, metrics }: Pick<Bus, 'log' | 'metrics'>,
+  { headers, query }: Pick<OpeningRequest, 'headers' | 'query'>,
+  { code, message }: EngineError,
+): void {
+  metrics.count('RefusedHandshakes', 1);
+  log.info('handshake refused', { code, reason: message, origin: headers.origin, EIO: query.EIO });
+}
+
 /** Exact match with the allow-list. Programs that are no browser send no Origin; their tokens are what counts. */
 export function originAllowed(bus: Pick<Bus, 'registry' | 'config'>, origin: string | undefined): boolean {
   if (origin === undefined) return true;

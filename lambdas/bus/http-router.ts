@@ -120,6 +120,7 @@ export class HttpRouter {
     const error = asBusError(cause);
     if (error.code === 'internal')
       this.#bus.log.error('a request failed', { path: request.path, error: cause });
+    if (error.code === 'rate_limited') this.#bus.metrics.count('RateLimited', 1);
     const { code, message, field } = error;
     return json(
       STATUS[code],

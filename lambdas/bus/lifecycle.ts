@@ -101,7 +101,10 @@ export class Lifecycle implements SocketEnder {
       { kind: 'address', address: countedAddress(address) },
       most,
     );
-    if (isFull) this.#bus.log.info('too many connections from an address', { address, most });
+    if (isFull) {
+      this.#bus.metrics.count('RateLimited', 1);
+      this.#bus.log.info('too many connections from an address', { address, most });
+    }
     return isFull;
   }
 
@@ -203,6 +206,7 @@ export class Lifecycle implements SocketEnder {
     const user = this.#bus.config.limits.connectionsPerUser === 0 ? undefined : userOf(socket.identities);
     if (user !== undefined && (await hasTooMany(this.#bus, namespace, user, shown?.socketId))) {
       const { code, message } = rateLimited('too many connections of one user');
+      this.#bus.metrics.count('RateLimited', 1);
       await this.#reply(connection.id, connectErrorFrame(namespace, message, { code }));
       if (Object.keys(connection.namespaces).length === 0) await this.close(connection.id);
       return 'done';

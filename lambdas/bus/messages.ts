@@ -165,7 +165,9 @@ export class Messages {
 
   /** Counts a packet; false where it is one too many, for this instance or for all of them. */
   async #admits(connectionId: string): Promise<boolean> {
-    return this.#limits.admits(connectionId) && (await this.#fitsWithOthers(connectionId));
+    if (this.#limits.admits(connectionId) && (await this.#fitsWithOthers(connectionId))) return true;
+    this.#bus.metrics.count('RateLimited', 1);
+    return false;
   }
 
   /** Whether other instances have let in so much of the connection that this one must not. */
@@ -224,6 +226,7 @@ export class Messages {
 
   async #cut(connectionId: string, because: string): Promise<void> {
     this.#limits.cut(connectionId);
+    this.#bus.metrics.count('LimitCloses', 1);
     this.#bus.log.warn('closing a connection', { connectionId, because });
     await this.#lifecycle.close(connectionId);
   }
@@ -353,6 +356,7 @@ export class Messages {
     } catch (cause) {
       const error = asBusError(cause);
       if (error.code === 'internal') this.#bus.log.error('a handler failed', { event, error: cause });
+      if (error.code === 'rate_limited') this.#bus.metrics.count('RateLimited', 1);
       // Before the error event, whose handler may end the socket.
       await acknowledge(refusal(error));
       await reportFailure(session, found.application, { event, payload, error }).catch((failure: unknown) =>

@@ -7,6 +7,7 @@ import {
   type EngineError,
   headerCredentials,
   keptHandshake,
+  noteRefusal,
   type OpeningRequest,
   originAllowed,
   refuseHandshake,
@@ -70,8 +71,11 @@ export class Polling {
 
   async #answer(request: PollRequest): Promise<PollAnswer> {
     const refusal = this.#refusal(request);
-    if (refusal !== undefined) return refused(refusal);
     const { sid } = request.query;
+    if (refusal !== undefined) {
+      if (sid === undefined) noteRefusal(this.#bus, request, refusal);
+      return refused(refusal);
+    }
     if (sid === undefined) return this.#open(request);
     const id = pollingId(sid);
     return request.method === 'GET' ? this.#receive(id, request.query.t) : this.#send(id, request);
@@ -113,7 +117,10 @@ export class Polling {
 
   async #open(request: PollRequest): Promise<PollAnswer> {
     const { config, random } = this.#bus;
-    if (await this.#lifecycle.isFull(request.address)) return refused(ENGINE_ERRORS.tooMany);
+    if (await this.#lifecycle.isFull(request.address)) {
+      noteRefusal(this.#bus, request, ENGINE_ERRORS.tooMany);
+      return refused(ENGINE_ERRORS.tooMany);
+    }
     const sid = newId(random);
     const credentials = await headerCredentials(this.#bus, request);
     await this.#lifecycle.acceptPolling({

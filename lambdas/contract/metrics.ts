@@ -28,6 +28,12 @@ export const COUNTS = [
   'Pinged',
   /** Connections that a sweep found silent or gone. */
   'Reaped',
+  /** What a limit of a connection, a user or an address refused: packets, events of clients, connections. */
+  'RateLimited',
+  /** Connections that were closed because they went on. */
+  'LimitCloses',
+  /** Upgrades and sessions that were answered with an error of Engine.IO: origin, version, transport, too many. */
+  'RefusedHandshakes',
   /** Log lines of level ERROR: functions do not throw where a client would be cut for it, so Lambda counts few errors. */
   'Errors',
 ] as const;

@@ -4,6 +4,7 @@ import {
   type EngineError,
   headerCredentials,
   keptHandshake,
+  noteRefusal,
   type OpeningRequest,
   refuseHandshake,
 } from '../bus/handshake.ts';
@@ -30,14 +31,8 @@ export function connectHandler(server: Server) {
       const refusal =
         refuseHandshake(bus, request, 'websocket') ?? (await accepted(server, connectionId, request));
       if (refusal !== undefined) {
-        const { code, message, status } = refusal;
-        log.info('handshake refused', {
-          code,
-          reason: message,
-          origin: request.headers.origin,
-          EIO: request.query.EIO,
-        });
-        return { statusCode: status };
+        noteRefusal(bus, request, refusal);
+        return { statusCode: refusal.status };
       }
     } catch (error) {
       log.error('a connection could not be opened', { error });

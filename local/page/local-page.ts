@@ -86,9 +86,9 @@ export class LocalPage {
       {
         ...(await readCatalogue(apps)),
         identity: environment.IDENTITY ?? 'trusted',
-        // What the page dials, and the key it may use: several may be valid, divided by commas.
+        // What the page dials, and the key it may use: several may be valid, divided by commas; of some only the hash is known.
         path: `${wsPath}/`,
-        apiKey: settings.CLOUD_API_KEY?.split(',')[0]?.trim() ?? '',
+        apiKey: usableKey(settings.CLOUD_API_KEY ?? ''),
       },
       HEADERS,
     );
@@ -149,4 +149,9 @@ async function sendFile(request: IncomingMessage, response: ServerResponse, file
 /** Directory of the stock client, wherever npm put it. */
 function clientPackage(): string {
   return dirname(createRequire(import.meta.url).resolve('socket.io-client/package.json'));
+}
+
+function usableKey(keys: string): string {
+  const known = keys.split(',').map((key) => key.trim());
+  return known.find((key) => !key.startsWith('sha256:')) ?? '';
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { orderSync } from '../../lambdas/apps/order-sync.ts';
 import type { RoutedResponse } from '../../lambdas/bus/http-router.ts';
@@ -6,6 +7,8 @@ import { PacketType } from '../../lambdas/protocol/socket-packet.ts';
 import { START, type World, type WorldOptions, world } from '../support/world.ts';
 import { Client } from './client.ts';
 
+/** As the secret may hold a key. */
+const hashed = (key: string) => `sha256:${createHash('sha256').update(key).digest('hex')}`;
 const DAY = 24 * 60 * 60_000;
 const KEY = 'cloud key';
 const KEYED = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
@@ -68,6 +71,16 @@ describe('a machine that connects', () => {
     ['the first of two keys', 'old, new', { apiKey: 'old' }],
     ['the second of two keys', 'old, new', { apiKey: 'new' }],
     ['its key beside something else', KEY, { apiKey: KEY, machine: 7 }],
+    ['a key of which the secret has the hash', hashed('new'), { apiKey: 'new' }],
+    ['the first of two hashed keys', `${hashed('old')}, ${hashed('new')}`, { apiKey: 'old' }],
+    ['the second of two, beside one as it is', `old,${hashed('new')}`, { apiKey: 'new' }],
+    ['a key as it is, beside a hashed one', `old,${hashed('new')}`, { apiKey: 'old' }],
+    [
+      'a key whose hash is in capitals',
+      hashed('new').toUpperCase().replace('SHA256', 'sha256'),
+      { apiKey: 'new' },
+    ],
+    ['the good key beside one that is malformed', `sha256:12,${hashed('new')}`, { apiKey: 'new' }],
   ])('with %s is let in', async (_what, secret, auth) => {
     const at = await bus({ secrets: { CLOUD_API_KEY: secret } });
     const client = await machine(at, auth);
@@ -90,6 +103,41 @@ describe('a machine that connects', () => {
     expect(refusal(client)).toEqual({ message });
     expect(client.packets()).toHaveLength(1);
   });
+
+  test.each([
+    ['the hash that the secret has', hashed(KEY)],
+    ['the hash without its name', hashed(KEY).slice('sha256:'.length)],
+    ['the key, where the secret has the hash of its hash', KEY],
+  ])('with %s never has a socket', async (_what, presented) => {
+    const secret = presented === KEY ? hashed(hashed(KEY)) : hashed(KEY);
+    const at = await bus({ secrets: { CLOUD_API_KEY: secret } });
+    expect(refusal(await machine(at, { apiKey: presented }))).toEqual({ message: 'Invalid API key' });
+  });
+
+  test.each([
+    ['is too short', 'sha256:5994471abb01112a', 1],
+    ['is none', `sha256:${'z'.repeat(64)}`, 1],
+    ['has a space within', `${hashed('a')},sha256: ${'0'.repeat(64)}`, 2],
+    ['names another algorithm', `${hashed('a')} , sha512:${'0'.repeat(128)}`, 2],
+  ])(
+    'with what a malformed entry says is refused; the log names the entry and not what it says: its hash %s',
+    async (_what, secret, entry) => {
+      const at = await bus({ secrets: { CLOUD_API_KEY: secret } });
+      const presented = secret.split(',').at(-1)?.trim();
+      const client = await machine(at, { apiKey: presented });
+      expect(client.packets().filter(({ type }) => type === PacketType.CONNECT)).toEqual([]);
+      const [line] = at.log.lines.filter(({ level }) => level === 'error');
+      const { error } = (line?.fields ?? {}) as { error?: unknown };
+      expect(error).toMatchObject({
+        name: 'ApiKeyError',
+        code: 'invalid_api_key_entry',
+        retryable: false,
+        field: `CLOUD_API_KEY[${entry - 1}]`,
+      });
+      expect(String(error)).not.toContain(presented);
+      expect(JSON.stringify(at.log.lines)).not.toContain(presented?.slice(7, 20));
+    },
+  );
 
   test.each([
     ['is not there', {}],

@@ -414,6 +414,66 @@ describe('an event', () => {
   });
 });
 
+describe('what an operator counts', () => {
+  const counts = () => {
+    const { RateLimited = 0, LimitCloses = 0, RefusedHandshakes = 0 } = at.metrics.counts;
+    return [RateLimited, LimitCloses, RefusedHandshakes];
+  };
+  const open = (query: Record<string, string>, headers: Record<string, string> = {}) =>
+    at.polling.handle({
+      method: 'GET',
+      headers,
+      query: { EIO: '4', transport: 'polling', ...query },
+      body: undefined,
+      address: HANDSHAKE.address,
+      at: at.clock.now(),
+    });
+
+  test('is every packet that a limit refuses, told of or not, and each connection that is closed for it', async () => {
+    await begin();
+    await say(99);
+    expect(counts()).toEqual([0, 0, 0]);
+    await say(7);
+    await say(4, '3');
+    expect(counts()).toEqual([11, 0, 0]);
+    await at.messages.handle(ONE, '41');
+    expect(counts()).toEqual([12, 1, 0]);
+    await say(5);
+    expect(counts()).toEqual([12, 1, 0]);
+  });
+
+  test('is an event that would join too much, or post too much', async () => {
+    await begin({ limits: { roomsPerSocket: 1, postsPerEvent: 1 } });
+    await at.messages.handle(ONE, '421["join",["list:1"]]');
+    await at.messages.handle(ONE, '422["join",["list:2"]]');
+    await at.messages.handle(ONE, '423["tell-twice"]');
+    expect(counts()).toEqual([2, 0, 0]);
+  });
+
+  test('is a connection that its user or its address may not have', async () => {
+    await begin({ limits: { connectionsPerUser: 1, connectionsPerAddress: 4 } });
+    for (const n of [11, 12]) await at.messages.handle(await connected(at, n), '40{"id":"ana"}');
+    expect(counts()).toEqual([1, 0, 0]);
+    expect([(await open({})).statusCode, (await open({})).statusCode]).toEqual([200, 429]);
+    expect(counts()).toEqual([2, 0, 1]);
+  });
+
+  test('is a session by polling that is refused, with its reason in the log; not a request within one', async () => {
+    await begin();
+    await open({}, { origin: 'https://evil.example' });
+    await open({ EIO: '3' });
+    expect(counts()).toEqual([0, 0, 2]);
+    expect(at.log.lines).toContainEqual(
+      expect.objectContaining({
+        message: 'handshake refused',
+        fields: { code: 4, reason: 'Forbidden', origin: 'https://evil.example', EIO: '4' },
+      }),
+    );
+    await open({ sid: 'unknown' });
+    expect(counts()).toEqual([0, 0, 2]);
+  });
+});
+
 describe('the connections', () => {
   const REFUSED = '44{"message":"too many connections of one user","data":{"code":"rate_limited"}}';
   const enter = async (n: number, auth: object) => {

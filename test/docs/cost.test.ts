@@ -90,17 +90,41 @@ test('the price of a client that polls is what the prices and assumptions come t
   expect(table('hold')).toEqual(expected);
 });
 
-test('the price of an attacker is what the quotas, the prices and assumptions come to', () => {
+test('the price of an attacker is what the quotas, the prices and assumptions come to', async () => {
   const quota = 10_000;
+  const deployed = Object.values((await template(assembly())).Resources);
+  const ofType = (type: string) => deployed.filter(({ Type }) => Type === type);
+  // An HTTP API's throttle is one for each route; a signed one is no attacker's.
+  const open = ofType('AWS::ApiGatewayV2::Route').filter(
+    ({ Properties: { AuthorizationType, RouteKey } }) =>
+      AuthorizationType === 'NONE' && !/^\$(connect|disconnect)$/.test(String(RouteKey)),
+  );
+  const stage = ofType('AWS::ApiGatewayV2::Stage').find(
+    ({ Properties }) => Properties.StageName === '$default',
+  );
+  const { ThrottlingRateLimit: perRoute } = (stage?.Properties.DefaultRouteSettings ?? {}) as {
+    ThrottlingRateLimit: number;
+  };
+  // Without `$default` of the WebSocket API, which has the same key.
+  const httpRequests = (open.length - 1) * perRoute;
+  const gigabytes = (name: string) =>
+    Number(
+      ofType('AWS::Lambda::Function').find(({ Properties }) => Properties.Handler === `${name}.handler`)
+        ?.Properties.MemorySize,
+    ) / 1_024;
   const event = 2 * message + request + 0.02 * gigabyteSecond + 2 * read;
   const connection = 3 * request + 0.02 * gigabyteSecond + 16 * write + 2 * read + message + minute;
   const post = message + 0.0001 * gigabyteSecond;
   const httpRequest = http + request + 0.05 * 0.5 * gigabyteSecond + 3 * write + 2 * read;
+  const held = http + request + 5 * 0.5 * gigabyteSecond + 2 * write + looks(5) * read;
+  const transfer = 32_768 * (0.09 / 1e9);
   const attacks: [string, number, number][] = [
     ['send 50 events a second each', Math.min(1_000 * DEFAULT_LIMITS.eventsPerSecond, quota / 2), event],
     ['connect again and again', 500, connection],
     ['cause 1,000 posts with each event', FAN_OUT_SHARE * quota, post],
-    ['send HTTP requests', 1_000, httpRequest],
+    ['cause 1,000 posts of 32 KB with each event', FAN_OUT_SHARE * quota, post + message + transfer],
+    ['send HTTP requests', httpRequests, httpRequest],
+    ['wait in a poll each, for 5 s', 1_000 / 5, held],
   ];
   expect(table('1,000 connections')).toEqual(
     attacks.map(([what, perSecond, price]) => [
@@ -109,6 +133,14 @@ test('the price of an attacker is what the quotas, the prices and assumptions co
       `$${(3_600 * perSecond * price).toFixed(2)}`,
     ]),
   );
+  for (const name of ['poll', 'message', 'deliver']) {
+    const busy = 3_600 * 1_000 * gigabytes(name) * gigabyteSecond;
+    expect(page.replaceAll('\n', ' ')).toContain(`$${busy.toFixed(2)} of \`${name}\``);
+  }
+  expect(page.replaceAll('\n', ' ')).toContain(
+    `5,000 polls of 5 s fit the throttle of each of their routes, $${(3_600 * perRoute * held).toFixed(2)} an hour`,
+  );
+  expect(page).toContain(`makes it $${((3_600 * 200 * held) / 5).toFixed(2)}`);
   const firstMinute = 60 * (quota / 2) * event + 1_000 * connection;
   expect(page).toContain(`costs at most $${firstMinute.toFixed(2)}`);
   expect(page).toContain(`$${(1e6 * (3 * write + read)).toFixed(2)} for the users`);

@@ -2,13 +2,13 @@ import { access, readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
+import { outsideOfCode, relativeLinks } from '../support/links.ts';
 import { REPOSITORY } from '../support/synthesis.ts';
 
 const documents = (await readdir(join(REPOSITORY, 'docs'))).filter((name) => name.endsWith('.md'));
 const PAGES = ['README.md', 'GUARANTEES.md', 'SECURITY.md', ...documents.map((name) => `docs/${name}`)];
 
 const read = (page: string) => readFile(join(REPOSITORY, page), 'utf8');
-const outsideOfCode = (text: string) => text.replaceAll(/^ *```[\s\S]*?^ *```$/gm, '');
 
 /** As GitHub names them. */
 function anchors(text: string): string[] {
@@ -29,10 +29,7 @@ describe.each(PAGES)('%s', (page) => {
 
   test('links to what is there', async () => {
     const text = await read(page);
-    const links = [...outsideOfCode(text).matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(
-      ([, link = '']) => link,
-    );
-    for (const link of links) {
+    for (const link of relativeLinks(text)) {
       const [path = '', anchor] = link.split('#');
       const target = path === '' ? page : join(dirname(page), path);
       await access(join(REPOSITORY, target));
@@ -52,8 +49,8 @@ test('the README leads to every page', async () => {
   // A page may be reached through another one.
   for (const page of reachable) {
     if (!page.endsWith('.md')) continue;
-    for (const [, link = ''] of outsideOfCode(await read(page)).matchAll(/\]\((?!https?:)([^)#\s]+)/g))
-      reachable.add(join(dirname(page), link));
+    for (const link of relativeLinks(await read(page)))
+      reachable.add(join(dirname(page), link.replace(/#.*/, '')));
   }
   expect(PAGES.filter((page) => !reachable.has(page))).toEqual([]);
 });

@@ -147,6 +147,27 @@ describe('metric', () => {
   });
 });
 
+describe('a metric without a statistic', () => {
+  it.each([
+    ['Posted', 'Sum'],
+    ['RateLimited', 'Sum'],
+    ['FanOutTime', 'p99'],
+    ['SweepLag', 'Maximum'],
+  ] as const)('%s is the %s of five minutes', (name, statistic) => {
+    const metric = busIn().metric(name);
+    expect(metric.statistic).toBe(statistic);
+    expect(metric.period.toMinutes()).toBe(5);
+  });
+
+  it('that no function writes is refused, with the names of those there are', () => {
+    const bus = busIn();
+    // @ts-expect-error: no such metric
+    const act = () => bus.metric('FanoutTime');
+    expect(act).toThrow(ConfigurationError);
+    expect(act).toThrow(/FanoutTime is none of them: Connections, .*, FanOutTime, SweepLag/);
+  });
+});
+
 describe('the code', () => {
   it('is bundled where the construct is made in a clone, and what is wrong with it is told by line', () => {
     stack = new Stack(stub.app(), 'Shop');

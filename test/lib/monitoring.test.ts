@@ -15,8 +15,15 @@ const OF_AWS: Readonly<Record<string, readonly string[]>> = {
     'ConsumedReadCapacityUnits',
     'ConsumedWriteCapacityUnits',
   ],
-  // An HTTP API has the one, a WebSocket API the others.
-  'AWS/ApiGateway ApiId,Stage': ['5xx', 'ConnectCount', 'MessageCount', 'ClientError', 'ExecutionError'],
+  // An HTTP API has the first two, a WebSocket API the others.
+  'AWS/ApiGateway ApiId,Stage': [
+    '4xx',
+    '5xx',
+    'ConnectCount',
+    'MessageCount',
+    'ClientError',
+    'ExecutionError',
+  ],
 };
 
 let deployed: TemplateJson;
@@ -105,6 +112,15 @@ describe('an alarm', () => {
     for (const { id } of alarmsOf(deployed)) {
       expect(alarmMetrics(deployed).filter(({ by }) => by === id).length).toBeLessThanOrEqual(10);
     }
+  });
+
+  it('of abuse counts what limits refuse and what API Gateway does, and waits for the second five minutes', () => {
+    const [abuse] = alarmsOf(deployed).filter(({ Properties }) =>
+      String(Properties.AlarmDescription).endsWith('#abuse.'),
+    );
+    expect(abuse?.Properties).toMatchObject({ Threshold: 1_000, EvaluationPeriods: 2 });
+    const watched = alarmMetrics(deployed).filter(({ by }) => by === abuse?.id);
+    expect(watched.map(({ name }) => name)).toEqual(['RateLimited', 'ClientError']);
   });
 
   it('tells nobody unless it is told whom', () => {

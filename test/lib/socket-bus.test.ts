@@ -162,7 +162,34 @@ describe('SocketBus', () => {
     );
   });
 
-  it('has an alarm at four fifths of the concurrency that the account has', () => {
+  it('has an alarm at four fifths of the concurrency that the account has, as Service Quotas knows it', () => {
+    const stack = new Stack(app(), 'Mine');
+    busIn(stack);
+    Template.fromStack(stack).hasResourceProperties('AWS::CloudWatch::Alarm', {
+      AlarmDescription: Match.stringLikeRegexp('concurrent executions'),
+      Threshold: 80,
+      Metrics: Match.arrayWith([
+        Match.objectLike({ Expression: '100 * claimed / SERVICE_QUOTA(running)' }),
+        ...(
+          [
+            ['claimed', 'ClaimedAccountConcurrency'],
+            ['running', 'ConcurrentExecutions'],
+          ] as const
+        ).map(([Id, MetricName]) => ({
+          Id,
+          MetricStat: {
+            // Of the account: a metric with dimensions has no quota.
+            Metric: { Namespace: 'AWS/Lambda', MetricName },
+            Period: 60,
+            Stat: 'Maximum',
+          },
+          ReturnData: false,
+        })),
+      ]),
+    });
+  });
+
+  it('has it at four fifths of another limit where that is said', () => {
     const stack = new Stack(app(), 'Mine');
     busIn(stack, { monitoring: { concurrencyLimit: 5_000, dashboard: false } });
     const found = Template.fromStack(stack);

@@ -1,8 +1,9 @@
 /** What a CDK app gets of the packed package: constructs, the code of the functions, and `socketbus-local`. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
@@ -11,6 +12,7 @@ import { io, type Socket } from 'socket.io-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TemplateJson } from '../support/assembly.ts';
 import { typeErrors } from '../support/compiler.ts';
+import { relativeLinks } from '../support/links.ts';
 import { JWT_SECRET, recorded, token } from '../support/stack.ts';
 import { REPOSITORY } from '../support/synthesis.ts';
 import { type Consumer, run } from './consumer.ts';
@@ -62,10 +64,29 @@ export function constructCases(shopOf: () => Consumer): void {
       const rooms = [
         /^dist\/(app|cdk|client|emitter|functions|local)\//,
         /^lambdas\//,
-        /^(lib\/front-door-function\.js|package\.json|README\.md|LICENSE)$/,
+        /^docs\/[\w-]+\.(md|yaml)$/,
+        /^examples\//,
+        /^(lib\/front-door-function\.js|package\.json|(README|GUARANTEES|SECURITY)\.md|LICENSE)$/,
       ];
       expect(paths.filter((path) => !rooms.some((room) => room.test(path)))).toEqual([]);
       expect(paths.length).toBeGreaterThan(100);
+    });
+
+    test('has whatever its pages link to, but the tests that hold their claims', async () => {
+      const { installed } = shopOf();
+      const documents = (await readdir(join(installed, 'docs'))).filter((name) => name.endsWith('.md'));
+      const pages = ['README.md', 'GUARANTEES.md', 'SECURITY.md', ...documents.map((name) => `docs/${name}`)];
+      const linked = await Promise.all(
+        pages.map(async (page) =>
+          relativeLinks(await readFile(join(installed, page), 'utf8')).map((link) =>
+            join(dirname(page), link.replace(/#.*/, '')),
+          ),
+        ),
+      );
+      const wanted = [...new Set(linked.flat())].filter((path) => !path.startsWith('test/'));
+      expect(wanted.length).toBeGreaterThan(10);
+      const missing = wanted.filter((path) => !existsSync(join(installed, path)));
+      expect(missing).toEqual([]);
     });
   });
 

@@ -143,6 +143,7 @@ class Run {
     await this.#recovered(first, pid);
     const sid = await this.#polled();
     await this.#refused();
+    await this.#beyondItsLimits();
     await this.#swept();
     // An error about malformed JSON quotes the beginning of it.
     const secrets = [
@@ -230,6 +231,19 @@ class Run {
     });
     // What is no work of ours: the handler throws.
     await this.#run('deliver', { v: 1, kind: 'range', frames: [PAYLOAD] }).catch(() => {});
+  }
+
+  /** A client that asks for another version, and one that sends more than it may and then says that it leaves. */
+  async #beyondItsLimits(): Promise<void> {
+    const requestContext = this.#context(connectionId(20));
+    await this.#run('connect', {
+      queryStringParameters: { EIO: '3', transport: 'websocket' },
+      requestContext,
+    });
+    const [flooding] = await this.#joined(21);
+    const { eventBurst } = this.#at.bus.config.limits;
+    for (let n = 0; n < eventBurst; n += 1) await this.#frame(flooding, '42["unknown"]');
+    await this.#frame(flooding, '41');
   }
 
   /** Pings in every slot of a cycle, of which each first one is answered with 410. */
