@@ -104,6 +104,8 @@ export interface FunctionsOptions {
   readonly skewMs?: number;
   /** Told where the server cuts a connection of which it takes the client to be gone, or broken. */
   readonly gaveUp: (connectionId: string, reason: string) => void;
+  /** Told which instance begins with which event. */
+  readonly began?: (name: FunctionName, instance: string, event: unknown) => void;
 }
 
 /** What functions are asked for, by name. */
@@ -156,6 +158,7 @@ export class Functions {
     const { chance, faults, scheduler } = this.#ground;
     this.#invocations += 1;
     const label = `${name} #${this.#invocations}`;
+    this.#options.began?.(name, instance.label, event);
     this.#ground.trace(() => `${instance.label} begins ${label} ${brief(event)}`);
     let isOver = false;
     const end = (how: Ended): void => {

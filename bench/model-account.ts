@@ -1,4 +1,6 @@
-/** An account on AWS for the model of a recovery: the simulator's parts with AWS's latencies and quotas, and no faults. */
+/** An account on AWS for the models: the simulator's parts with AWS's latencies and quotas, and no faults. */
+import type { Step } from '../dev/cost/page.ts';
+import type { Application } from '../lambdas/bus/application.ts';
 import { Registry } from '../lambdas/bus/registry.ts';
 import { DEFAULT_LIMITS } from '../lambdas/contract/limits.ts';
 import { Chance, NO_FAULTS } from '../test/simulator/chance.ts';
@@ -8,6 +10,7 @@ import {
   type Ended,
   type FunctionName,
   Functions,
+  type FunctionsOptions,
   POST_MS,
   WARM_MS,
 } from '../test/simulator/functions.ts';
@@ -15,15 +18,17 @@ import { type Connection, Gateway, NETWORK_MS, type Peer } from '../test/simulat
 import { Ground } from '../test/simulator/ground.ts';
 import { Scheduler } from '../test/simulator/scheduler.ts';
 import { CALL_MS } from '../test/simulator/sdk.ts';
-import { ModelTable, type TransactItem } from '../test/simulator/table.ts';
 import { logNormal } from './log-normal.ts';
-import recoverApp from './recover-app.ts';
+import { MeteredTable, type Units } from './metered-table.ts';
+import { GIGABYTES, noUsage } from './usage.ts';
 
 /** A new account's: new connections, posts and messages, per second and at once (WebSocket quotas page). */
 const CONNECTIONS = { perSecond: 500, burst: 500 };
 const REQUESTS = { perSecond: 10_000, burst: 5_000 };
 /** Of all functions together (Lambda quotas). */
 const CONCURRENCY = 1_000;
+/** TCP and TLS there and back, and the request that asks for the upgrade. */
+const WAYS = 5;
 /** Lambda tries asynchronous work again that it had no instance for, with growing pauses. */
 const ASYNC_AGAIN_MS = 1_000;
 /** Amazon Time Sync keeps clocks closer than this. */
@@ -71,38 +76,41 @@ class Bucket {
   }
 }
 
-/** Counts what writes cost, by the second; all rows are below 1 KB. */
-class CountingTable extends ModelTable {
-  readonly #now: () => number;
-  readonly #units = new Map<number, number>();
-
-  constructor(now: () => number) {
-    super();
-    this.#now = now;
-  }
-
-  override perform(name: string, input: Record<string, unknown>): Record<string, unknown> {
-    const items = (input.TransactItems as readonly TransactItem[] | undefined)?.length ?? 0;
-    const units = items > 0 ? 2 * items : ['Put', 'Update', 'Delete'].includes(name) ? 1 : 0;
-    const second = Math.floor(this.#now() / 1_000);
-    this.#units.set(second, (this.#units.get(second) ?? 0) + units);
-    return super.perform(name, input);
-  }
-
-  mostSince(from: number): number {
-    return Math.max(...[...this.#units].filter(([at]) => at >= from / 1_000).map(([, units]) => units));
-  }
-}
-
 /** What happened since the last `reset`. */
-interface Load {
+export interface Load {
   mostAtOnce: number;
   /** Synchronous invocations that were refused, and asynchronous ones that had to wait. */
   readonly throttled: Partial<Record<FunctionName, number>>;
   /** New connections over their quota. */
   refused: number;
-  /** Posts over theirs. */
+  /** Posts over theirs, and frames of clients, which an error frame answers. */
   slowedPosts: number;
+  slowedFrames: number;
+  /** What is billed. */
+  readonly used: Step;
+  /** Posts, frames of clients and connections that were cut, by the second. */
+  readonly requests: Map<number, number>;
+  /** Write units, by the second. */
+  readonly writes: Map<number, number>;
+}
+
+/** To what happens in the second of that time; ms. */
+function add(bySecond: Map<number, number>, at: number, count: number): void {
+  const second = Math.floor(at / 1_000);
+  bySecond.set(second, (bySecond.get(second) ?? 0) + count);
+}
+
+function noLoad(active: number): Load {
+  return {
+    mostAtOnce: active,
+    throttled: {},
+    refused: 0,
+    slowedPosts: 0,
+    slowedFrames: 0,
+    used: noUsage(),
+    requests: new Map(),
+    writes: new Map(),
+  };
 }
 
 /** Those of one account share its concurrency, however often a function is deployed anew. */
@@ -125,32 +133,62 @@ class LimitedFunctions extends Functions {
     }
     this.#account.active += 1;
     load.mostAtOnce = Math.max(load.mostAtOnce, this.#account.active);
+    load.used.lambdaRequests += 1;
+    const begin = ground.scheduler.now();
     super.invoke(name, event, (how) => {
       this.#account.active -= 1;
+      // Cold starts are billed; the few milliseconds to a warm instance are not, but are counted here.
+      const seconds = (ground.scheduler.now() - begin) / 1_000;
+      this.#account.load.used.gigabyteSeconds += seconds * GIGABYTES[name];
       ended(how);
     });
   }
 }
 
 class LimitedGateway extends Gateway {
+  readonly #account: Account;
   readonly #requests: Bucket;
-  readonly #slowed: () => void;
 
-  constructor(ground: Ground, slowed: () => void) {
-    super(ground, UNWATCHED);
-    this.#requests = new Bucket(REQUESTS, () => ground.scheduler.now());
-    this.#slowed = slowed;
+  constructor(account: Account) {
+    super(account.ground, UNWATCHED);
+    this.#account = account;
+    this.#requests = new Bucket(REQUESTS, () => account.ground.scheduler.now());
   }
 
   override post(id: string, frame: string): number {
-    if (this.#requests.take()) return super.post(id, frame);
-    this.#slowed();
+    const { load } = this.#account;
+    if (this.#take()) {
+      load.used.messages += 1;
+      return super.post(id, frame);
+    }
+    load.slowedPosts += 1;
     return 429;
   }
 
-  override send(connection: Connection, body: string): void {
-    this.#requests.take();
-    super.send(connection, body);
+  override delete(id: string): number {
+    return this.#take() ? super.delete(id) : 429;
+  }
+
+  /** What API Gateway does of itself. */
+  cut(id: string): void {
+    super.delete(id);
+  }
+
+  protected override isThrottled(): boolean {
+    const { load } = this.#account;
+    if (this.#take()) {
+      load.used.messages += 1;
+      return false;
+    }
+    load.slowedFrames += 1;
+    return true;
+  }
+
+  #take(): boolean {
+    if (!this.#requests.take()) return false;
+    const { ground, load } = this.#account;
+    add(load.requests, ground.scheduler.now(), 1);
+    return true;
   }
 }
 
@@ -164,24 +202,29 @@ const UNWATCHED = {
   gap: () => {},
 };
 
+export interface AccountOptions {
+  readonly application: Application;
+  /** Told which instance begins with which event. */
+  readonly began?: FunctionsOptions['began'];
+}
+
 export class Account {
   readonly ground: Ground;
   active = 0;
-  load: Load = { mostAtOnce: 0, throttled: {}, refused: 0, slowedPosts: 0 };
+  load = noLoad(0);
+  readonly #options: AccountOptions;
   readonly #gateway: LimitedGateway;
-  readonly #table: CountingTable;
+  readonly #table = new MeteredTable((units) => this.#bill(units));
   readonly #connections: Bucket;
   #functions: LimitedFunctions;
 
-  constructor(seed: number) {
+  constructor(seed: number, options: AccountOptions) {
     const scheduler = new Scheduler();
     const now = (): number => scheduler.now();
+    this.#options = options;
     this.ground = new Ground(scheduler, new Weather(seed), NO_FAULTS, false);
-    this.#table = new CountingTable(now);
     this.#connections = new Bucket(CONNECTIONS, now);
-    this.#gateway = new LimitedGateway(this.ground, () => {
-      this.load.slowedPosts += 1;
-    });
+    this.#gateway = new LimitedGateway(this);
     this.#functions = this.#deployed();
   }
 
@@ -190,21 +233,25 @@ export class Account {
     this.#functions = this.#deployed();
   }
 
-  reset(): void {
-    this.load = { mostAtOnce: this.active, throttled: {}, refused: 0, slowedPosts: 0 };
+  /** Begins to count anew. @returns what was counted until now; what runs still adds to what comes then */
+  reset(): Load {
+    const { load } = this;
+    this.load = noLoad(this.active);
+    return load;
   }
 
-  mostWriteUnits(from: number): number {
-    return this.#table.mostSince(from);
-  }
-
-  /** Undefined where the quota of new connections is used up: then the peer is refused. */
-  connect(peer: Peer): Connection | undefined {
-    if (this.#connections.take()) return this.#gateway.connect(peer);
+  /** From the name of the host to the answer to the request; `connected` is told of the connection before that. */
+  dial(peer: Peer, connected: (connection: Connection) => void): void {
     const { chance, scheduler } = this.ground;
-    this.load.refused += 1;
-    scheduler.after(chance.latency(NETWORK_MS), () => peer.refused(429));
-    return undefined;
+    const setUpMs = Array.from({ length: WAYS }, () => chance.latency(NETWORK_MS));
+    scheduler.after(
+      setUpMs.reduce((sum, ms) => sum + ms),
+      () => {
+        if (this.#connections.take()) return connected(this.#gateway.connect(peer));
+        this.load.refused += 1;
+        scheduler.after(chance.latency(NETWORK_MS), () => peer.refused(429));
+      },
+    );
   }
 
   send(connection: Connection, frame: string): void {
@@ -216,18 +263,22 @@ export class Account {
   }
 
   cut(connection: Connection): void {
-    this.#gateway.delete(connection.id);
+    this.#gateway.cut(connection.id);
   }
 
-  /** @param done is told whether it was acknowledged */
-  publish(room: string, n: number, done: (ok: boolean) => void): void {
-    const request = { op: 'emit', namespace: '/recover', rooms: [room], event: 'told', args: [{ n }] };
-    this.#functions.invoke('publish', request, (how) =>
-      done(how.kind === 'answered' && (how.value as { readonly ok: boolean }).ok),
-    );
+  invoke(name: 'publish' | 'sweep', event: unknown, ended?: (how: Ended) => void): void {
+    this.#functions.invoke(name, event, ended);
+  }
+
+  #bill({ readUnits, writeUnits }: Units): void {
+    const { used, writes } = this.load;
+    used.readUnits += readUnits;
+    used.writeUnits += writeUnits;
+    add(writes, this.ground.scheduler.now(), writeUnits);
   }
 
   #deployed(): LimitedFunctions {
+    const { application, began } = this.#options;
     const config = {
       requestsPerSecond: REQUESTS.perSecond,
       inlinePosts: 500,
@@ -243,11 +294,12 @@ export class Account {
     };
     const options = {
       table: this.#table,
-      registry: new Registry([recoverApp]),
+      registry: new Registry([application]),
       config,
       sabotage: {},
       skewMs: SKEW_MS,
       gaveUp: (id: string, reason: string) => this.ground.violation(`${id} was given up: ${reason}`),
+      ...(began === undefined ? {} : { began }),
     };
     const functions = new LimitedFunctions(this, this.ground, options, this.#gateway, UNWATCHED);
     this.#gateway.attach(functions);
