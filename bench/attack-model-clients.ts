@@ -1,7 +1,7 @@
 /** Clients of the attack in a model: some that are honest, and places from which hostile connections come again and again. */
 import { WINDOW_MS } from '../lambdas/bus/limits.ts';
 import type { Connection, Peer } from '../test/simulator/gateway.ts';
-import { type Malice, PER_SECOND } from './attack-rows.ts';
+import { type Malice, MOST_FRAMES, PER_SECOND } from './attack-rows.ts';
 import type { Account } from './model-account.ts';
 
 /** Of a stock client that was cut: half a second to one and a half. */
@@ -154,7 +154,7 @@ export class HostileConnection implements Peer {
   }
 
   #flood(): void {
-    if (this.closedAt !== undefined) return;
+    if (this.closedAt !== undefined || this.sent >= MOST_FRAMES) return;
     const { scheduler } = this.#account.ground;
     this.#firstAt = Math.min(this.#firstAt, scheduler.now());
     this.#send('421["relay",{"pair":"hostile","n":1}]');

@@ -17,29 +17,13 @@ import { usdOf } from '../dev/cost/bill.ts';
 import { type CostPage, readCostPage } from '../dev/cost/page.ts';
 import { WINDOW_MS } from '../lambdas/bus/limits.ts';
 import { DEFAULT_LIMITS } from '../lambdas/contract/limits.ts';
-import { HonestClient, HostileConnection, type Relay } from './attack-model-clients.ts';
-import {
-  type Assault,
-  EVERY_MS,
-  figures,
-  MALICES,
-  type Malice,
-  maliceOf,
-  account as rowOf,
-  SECONDS,
-} from './attack-rows.ts';
-import { Account, type Load } from './model-account.ts';
+import type { HostileConnection, Relay } from './attack-model-clients.ts';
+import { measure, type Outcome } from './attack-model-run.ts';
+import { type Assault, figures, MALICES, type Malice, maliceOf, account as rowOf } from './attack-rows.ts';
+import type { Load } from './model-account.ts';
 import { attackMinute } from './price.ts';
-import relayApp from './relay-app.ts';
 import { type Bench, byFigure, type Row, table } from './result.ts';
 
-const MINUTE_MS = 60_000;
-/** Honest clients connect over this time, and relay until their functions are warm. */
-const ENTER_MS = 10_000;
-const WARM_UP_MS = 30_000;
-/** The last events and `$disconnect`s are handled. */
-const REST_MS = 20_000;
-const STEP_MS = 1_000;
 /**
  * How long each may stay. A flood fills the ten seconds of two windows at the worst, has then three seconds beyond the limit, and what
  * it is told may be tried for five. Who is silent is closed by the first sweep after 45 s, which may take 55.
@@ -51,22 +35,7 @@ const MOST_TIMES_QUIET = 2;
 const IN_WINDOW = DEFAULT_LIMITS.eventBurst + (DEFAULT_LIMITS.eventsPerSecond * WINDOW_MS) / 1_000;
 const UNTOLD = 29;
 
-interface Outcome {
-  readonly relays: readonly Relay[];
-  readonly phases: readonly Phase[];
-  readonly hostile: readonly HostileConnection[];
-  readonly endedAt: number;
-  readonly cuts: number;
-}
-
-interface Phase {
-  readonly name: string;
-  readonly from: number;
-  readonly to: number;
-  readonly load: Load;
-}
-
-export const bench: Bench = async ([hostile = '1000', flooding = '1', honest = '100', seeds = '2']) => {
+export const bench: Bench = async ([hostile = '1000', flooding = '0.5', honest = '100', seeds = '2']) => {
   const malices = Array.from({ length: Number(hostile) }, (_, n) => maliceOf(n, Number(flooding)));
   const outcomes: Outcome[] = [];
   for (let seed = 1; seed <= Number(seeds); seed += 1)
@@ -78,17 +47,17 @@ export const bench: Bench = async ([hostile = '1000', flooding = '1', honest = '
   const assaults = outcomes.flatMap((outcome) => outcome.hostile.map((one) => heldOf(one, outcome)));
   const kinds = Object.fromEntries(MALICES.map((malice) => [malice, kindRow(malice, assaults)]));
   const letIn = assaults.length / outcomes.length;
-  const bound = await attackMinute(Number(hostile), letIn);
+  const bound = 100 * (await attackMinute(Number(hostile), letIn));
   const result = {
     rows: [
       ...byFigure(phases),
-      { what: 'price at most, of docs/cost.md (US$)', attacked: await attackMinute(Number(hostile)) },
-      { what: 'with each of those that came back (US$)', attacked: bound },
+      { what: 'at most, where nobody comes back', attacked: 100 * (await attackMinute(Number(hostile))) },
+      { what: 'at most, with those that came back', attacked: bound },
       ...byFigure(kinds),
     ],
     ratios: {
       p99: Number(phases.attacked?.['p99 (ms)']) / Number(phases.quiet?.['p99 (ms)']),
-      'price / at most': Number(phases.attacked?.['price (US$)']) / bound,
+      'price / at most': Number(phases.attacked?.['price (US cents)']) / bound,
     },
   };
   const failures = failuresOf(outcomes, assaults, result.ratios.p99);
@@ -96,123 +65,6 @@ export const bench: Bench = async ([hostile = '1000', flooding = '1', honest = '
   console.log(table(result));
   throw new Error(failures.join('; '));
 };
-
-async function measure(seed: number, malices: readonly Malice[], honest: number): Promise<Outcome> {
-  const byId = new Map<string, HostileConnection>();
-  const account = new Account(seed, {
-    application: relayApp,
-    began: (name, instance, event) => {
-      if (name === 'message') byId.get(connectionOf(event))?.instances.add(instance);
-    },
-  });
-  const { scheduler } = account.ground;
-  const phases: Phase[] = [];
-  const phase = async (name: string, run: () => Promise<void>): Promise<void> => {
-    account.reset();
-    const from = scheduler.now();
-    await run();
-    phases.push({ name, from, to: scheduler.now(), load: account.reset() });
-  };
-  sweepEveryMinute(account);
-  const relays = new Map<number, Relay>();
-  const clients = Array.from(
-    { length: honest },
-    (_, n) => new HonestClient(account, String(Math.floor(n / 2)), relays),
-  );
-  const stop = relayFrom(account, clients, relays);
-  await scheduler.run(ENTER_MS + WARM_UP_MS);
-  await phase('quiet', () => scheduler.run(SECONDS * 1_000));
-  const attack = new Attack(account, malices, byId);
-  await phase('attacked', async () => {
-    attack.begin();
-    await scheduler.run(SECONDS * 1_000);
-    attack.end();
-  });
-  await phase('after', async () => {
-    const patience = scheduler.now() + 2 * Math.max(...Object.values(MOST_SECONDS)) * 1_000;
-    while (attack.open > 0 && scheduler.now() < patience) await scheduler.run(STEP_MS);
-  });
-  stop();
-  await scheduler.run(REST_MS);
-  const [violation] = account.ground.violations;
-  if (violation !== undefined) throw new Error(violation);
-  return {
-    relays: [...relays.values()],
-    phases,
-    hostile: attack.connections.filter(({ openedAt }) => openedAt !== undefined),
-    endedAt: scheduler.now(),
-    cuts: clients.reduce((sum, { cuts }) => sum + cuts, 0),
-  };
-}
-
-function connectionOf(event: unknown): string {
-  return (event as { readonly requestContext: { readonly connectionId: string } }).requestContext
-    .connectionId;
-}
-
-/** From now on, for ever. */
-function sweepEveryMinute(account: Account): void {
-  account.invoke('sweep', {});
-  account.ground.scheduler.after(MINUTE_MS, () => sweepEveryMinute(account));
-}
-
-/** Connects the clients, and has each relay every few seconds. @returns how to stop that */
-function relayFrom(
-  { ground: { scheduler } }: Account,
-  clients: readonly HonestClient[],
-  relays: ReadonlyMap<number, Relay>,
-): () => void {
-  let isOver = false;
-  const next = (client: HonestClient): void => {
-    if (isOver) return;
-    client.relay(relays.size + 1);
-    scheduler.after(EVERY_MS, () => next(client));
-  };
-  clients.forEach((client, n) => {
-    scheduler.after((n * ENTER_MS) / clients.length, () => client.connect());
-    scheduler.after(ENTER_MS + (n * EVERY_MS) / clients.length, () => next(client));
-  });
-  return () => {
-    isOver = true;
-  };
-}
-
-/** Places from which hostile connections come, each after the end of the one before. */
-class Attack {
-  readonly connections: HostileConnection[] = [];
-  /** Those that are there, or on their way. */
-  open = 0;
-  readonly #account: Account;
-  readonly #malices: readonly Malice[];
-  readonly #byId: Map<string, HostileConnection>;
-  #isOver = false;
-
-  constructor(account: Account, malices: readonly Malice[], byId: Map<string, HostileConnection>) {
-    this.#account = account;
-    this.#malices = malices;
-    this.#byId = byId;
-  }
-
-  begin(): void {
-    for (const malice of this.#malices) this.#come(malice);
-  }
-
-  end(): void {
-    this.#isOver = true;
-  }
-
-  #come(malice: Malice): void {
-    this.open += 1;
-    const connection = new HostileConnection(this.#account, malice, () => {
-      this.open -= 1;
-      if (!this.#isOver) this.#come(malice);
-    });
-    connection.begin((id) => {
-      this.connections.push(connection);
-      this.#byId.set(id, connection);
-    });
-  }
-}
 
 interface Held extends Assault {
   /** What was accepted of it, of the most that may be. */
@@ -252,10 +104,16 @@ function phaseRow(name: string, outcomes: readonly Outcome[], page: CostPage): R
     'throttled functions': sum(({ load }) => Object.values(load.throttled).reduce((all, n) => all + n, 0)),
     'throttled posts': sum(({ load }) => load.slowedPosts),
     'throttled frames': sum(({ load }) => load.slowedFrames),
+    'new connections': sum(({ load }) => load.connections),
     'refused connections': sum(({ load }) => load.refused),
     'write units in a second, most': worst(({ writes }) => Math.max(...writes.values())),
-    'price (US$)': sum(({ load }) => usdOf(load.used, page)) / outcomes.length,
+    'price (US cents)': (100 * sum(({ load }) => usdOfLoad(load, page))) / outcomes.length,
   };
+}
+
+/** With the first minute of each new connection. */
+function usdOfLoad({ connections, used }: Load, page: CostPage): number {
+  return usdOf(used, page) + connections * page.price('WebSocket connection');
 }
 
 function isKept({ answeredAt, isHeard }: Relay): boolean {

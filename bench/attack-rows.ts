@@ -14,6 +14,8 @@ export const EVERY_MS = 4_000;
 export const SECONDS = 60;
 /** Events a second of one that floods. */
 export const PER_SECOND = 250;
+/** One that is not closed after so many frames is not held by any bound. */
+export const MOST_FRAMES = 5_000;
 
 /** What the n-th of them does. @param flooding how many of a hundred flood; every fifth of the others is garbage */
 export function maliceOf(n: number, flooding: number): Malice {

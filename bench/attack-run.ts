@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import pMap from 'p-map';
 import { WebSocket } from 'ws';
-import type { Assault, Malice } from './attack-rows.ts';
+import { type Assault, type Malice, MOST_FRAMES } from './attack-rows.ts';
 import { connectRaw, type RawClient } from './raw-client.ts';
 
 export interface AttackOptions {
@@ -29,8 +29,6 @@ export interface Heard {
 }
 
 const BATCH_MS = 100;
-/** A connection that is not closed after so many frames is not held by any bound. */
-const MOST_FRAMES = 5_000;
 const ANSWER_MS = 20_000;
 
 /** Honest clients for a while alone, then with the attack, until the last of it is over. */

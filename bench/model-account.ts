@@ -3,23 +3,18 @@ import type { Step } from '../dev/cost/page.ts';
 import type { Application } from '../lambdas/bus/application.ts';
 import { Registry } from '../lambdas/bus/registry.ts';
 import { DEFAULT_LIMITS } from '../lambdas/contract/limits.ts';
-import { Chance, NO_FAULTS } from '../test/simulator/chance.ts';
+import { NO_FAULTS } from '../test/simulator/chance.ts';
 import {
-  BEGUN_MS,
-  COLD_MS,
   type Ended,
   type FunctionName,
   Functions,
   type FunctionsOptions,
-  POST_MS,
-  WARM_MS,
 } from '../test/simulator/functions.ts';
 import { type Connection, Gateway, NETWORK_MS, type Peer } from '../test/simulator/gateway.ts';
 import { Ground } from '../test/simulator/ground.ts';
 import { Scheduler } from '../test/simulator/scheduler.ts';
-import { CALL_MS } from '../test/simulator/sdk.ts';
-import { logNormal } from './log-normal.ts';
 import { MeteredTable, type Units } from './metered-table.ts';
+import { Bucket, Weather } from './model-parts.ts';
 import { GIGABYTES, noUsage } from './usage.ts';
 
 /** A new account's: new connections, posts and messages, per second and at once (WebSocket quotas page). */
@@ -27,6 +22,8 @@ const CONNECTIONS = { perSecond: 500, burst: 500 };
 const REQUESTS = { perSecond: 10_000, burst: 5_000 };
 /** Of all functions together (Lambda quotas). */
 const CONCURRENCY = 1_000;
+/** A sweep makes some for each connection of the minute before, and of those there are as many as the quota lets in. */
+const MOST_CALLS = 1_000_000;
 /** TCP and TLS there and back, and the request that asks for the upgrade. */
 const WAYS = 5;
 /** Lambda tries asynchronous work again that it had no instance for, with growing pauses. */
@@ -34,59 +31,18 @@ const ASYNC_AGAIN_MS = 1_000;
 /** Amazon Time Sync keeps clocks closer than this. */
 const SKEW_MS = 5;
 
-/** By what the simulator says that each usually takes: how long it takes here; ms. */
-const LATENCIES: ReadonlyMap<number, (chance: Chance) => number> = new Map([
-  [POST_MS, (chance) => logNormal(chance, 8, 80)],
-  [CALL_MS, (chance) => logNormal(chance, 4, 25)],
-  [NETWORK_MS, (chance) => logNormal(chance, 15, 60)],
-  [BEGUN_MS, (chance) => chance.between(20, 60)],
-  [WARM_MS, (chance) => chance.between(2, 10)],
-  [COLD_MS, (chance) => chance.between(400, 700)],
-]);
-
-class Weather extends Chance {
-  override latency(usual: number): number {
-    const draw = LATENCIES.get(usual);
-    if (draw === undefined) throw new RangeError(`the model knows nothing that usually takes ${usual} ms`);
-    return draw(this);
-  }
-}
-
-class Bucket {
-  readonly #quota: typeof REQUESTS;
-  readonly #now: () => number;
-  #tokens: number;
-  #filledAt: number;
-
-  constructor(quota: typeof REQUESTS, now: () => number) {
-    this.#quota = quota;
-    this.#now = now;
-    this.#tokens = quota.burst;
-    this.#filledAt = now();
-  }
-
-  take(): boolean {
-    const now = this.#now();
-    const { burst, perSecond } = this.#quota;
-    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#filledAt) * perSecond) / 1_000);
-    this.#filledAt = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
-  }
-}
-
 /** What happened since the last `reset`. */
 export interface Load {
   mostAtOnce: number;
   /** Synchronous invocations that were refused, and asynchronous ones that had to wait. */
   readonly throttled: Partial<Record<FunctionName, number>>;
-  /** New connections over their quota. */
+  /** New connections, and those over their quota. */
+  connections: number;
   refused: number;
   /** Posts over theirs, and frames of clients, which an error frame answers. */
   slowedPosts: number;
   slowedFrames: number;
-  /** What is billed. */
+  /** What is billed, but for the minutes of connections. */
   readonly used: Step;
   /** Posts, frames of clients and connections that were cut, by the second. */
   readonly requests: Map<number, number>;
@@ -104,6 +60,7 @@ function noLoad(active: number): Load {
   return {
     mostAtOnce: active,
     throttled: {},
+    connections: 0,
     refused: 0,
     slowedPosts: 0,
     slowedFrames: 0,
@@ -247,7 +204,10 @@ export class Account {
     scheduler.after(
       setUpMs.reduce((sum, ms) => sum + ms),
       () => {
-        if (this.#connections.take()) return connected(this.#gateway.connect(peer));
+        if (this.#connections.take()) {
+          this.load.connections += 1;
+          return connected(this.#gateway.connect(peer));
+        }
         this.load.refused += 1;
         scheduler.after(chance.latency(NETWORK_MS), () => peer.refused(429));
       },
@@ -299,6 +259,7 @@ export class Account {
       sabotage: {},
       skewMs: SKEW_MS,
       gaveUp: (id: string, reason: string) => this.ground.violation(`${id} was given up: ${reason}`),
+      mostCalls: MOST_CALLS,
       ...(began === undefined ? {} : { began }),
     };
     const functions = new LimitedFunctions(this, this.ground, options, this.#gateway, UNWATCHED);

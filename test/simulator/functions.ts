@@ -104,6 +104,8 @@ export interface FunctionsOptions {
   readonly skewMs?: number;
   /** Told where the server cuts a connection of which it takes the client to be gone, or broken. */
   readonly gaveUp: (connectionId: string, reason: string) => void;
+  /** Calls of one event, beyond which it does not stop by itself. @default what any event needs where there are few clients */
+  readonly mostCalls?: number;
   /** Told which instance begins with which event. */
   readonly began?: (name: FunctionName, instance: string, event: unknown) => void;
 }
@@ -205,7 +207,7 @@ export class Functions {
 
   #instance(name: FunctionName): Warm {
     this.#instances += 1;
-    const instance = new Instance(this.#ground, name, this.#instances);
+    const instance = new Instance(this.#ground, name, this.#instances, this.#options.mostCalls);
     return { instance, handler: HANDLERS[name](this.#server(instance)) };
   }
 
