@@ -125,10 +125,9 @@ export class HostileConnection implements Peer {
     });
   }
 
-  /** The most that it may have had accepted (README, "Limits"). */
-  mostAccepted(perWindow: number, untold: number): number {
-    const { closedAt = Number.NEGATIVE_INFINITY } = this;
-    const windows = windowAt(closedAt) - windowAt(this.#firstAt) + 1;
+  /** The most that may have been accepted of it until its end, or until then (README, "Limits"). */
+  mostAccepted(perWindow: number, untold: number, until: number): number {
+    const windows = windowAt(this.closedAt ?? until) - windowAt(this.#firstAt) + 1;
     return Math.max(0, windows) * (perWindow + untold * this.instances.size);
   }
 

@@ -79,7 +79,7 @@ function heldOf(one: HostileConnection, { endedAt }: Outcome): Held {
     accepted,
     closed: closedAt !== undefined,
     seconds: ((closedAt ?? endedAt) - openedAt) / 1_000,
-    share: accepted === 0 ? 0 : accepted / one.mostAccepted(IN_WINDOW, UNTOLD),
+    share: accepted === 0 ? 0 : accepted / one.mostAccepted(IN_WINDOW, UNTOLD, endedAt),
   };
 }
 

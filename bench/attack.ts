@@ -7,7 +7,7 @@
  * an event every four seconds, are alone; for another minute hostile connections come, evenly. Some send 250 events a second,
  * every fifth of the others sends what is no packet, and the rest never ask for a namespace; each until it is closed. How many flood
  * is an argument, since AWS would run as many instances as it takes and one machine cannot: it handles some 150 events a second,
- * so more than one or two of a thousand are beyond it. Nobody comes back, for the same reason (the bench `attack-model` has that).
+ * so one that floods is beyond it. Nobody comes back, for the same reason (the bench `attack-model` has that).
  * The clock of a local stack is real time, moved forward: a minute of it cannot be made longer.
  *
  * Fails where something of the honest clients is lost, or a hostile connection is not closed; wanted is a p99 of at most twice that
@@ -22,7 +22,7 @@ import { type Bench, byFigure, percentile } from './result.ts';
 /** Silent ones are closed by the first sweep after 45 s. */
 const PATIENCE_MS = 300_000;
 
-export const bench: Bench = async ([hostile = '1000', flooding = '0.2', instances = '3', honest = '100']) => {
+export const bench: Bench = async ([hostile = '1000', flooding = '0', instances = '4', honest = '100']) => {
   const server = await child<string>('event-server.ts', ['guarded', instances]);
   try {
     const { quiet, attacked, assaults } = await attack(server.said, {
