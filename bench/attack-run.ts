@@ -3,13 +3,8 @@ import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import pMap from 'p-map';
 import { WebSocket } from 'ws';
+import { type Assault, type Malice, MOST_FRAMES } from './attack-rows.ts';
 import { connectRaw, type RawClient } from './raw-client.ts';
-
-/**
- * `flood` enters and sends as many events as it can, `garbage` sends what is no packet, `silent` never asks for a namespace;
- * each until it is closed.
- */
-export type Malice = 'flood' | 'garbage' | 'silent';
 
 export interface AttackOptions {
   /** Clients that relay an event and wait for its acknowledgement, two to a room. */
@@ -33,20 +28,7 @@ export interface Heard {
   readonly lost: number;
 }
 
-/** One hostile connection, from its begin to its end. */
-export interface Assault {
-  readonly malice: Malice;
-  readonly sent: number;
-  readonly accepted: number;
-  readonly refused: number;
-  readonly closed: boolean;
-  /** From its begin to its end, or to the end of the patience. */
-  readonly seconds: number;
-}
-
 const BATCH_MS = 100;
-/** A connection that is not closed after so many frames is not held by any bound. */
-const MOST_FRAMES = 5_000;
 const ANSWER_MS = 20_000;
 
 /** Honest clients for a while alone, then with the attack, until the last of it is over. */
@@ -116,12 +98,10 @@ async function listen(
 async function assail(origin: string, malice: Malice, options: AttackOptions): Promise<Assault> {
   const ws = malice === 'flood' ? (await connectRaw(origin)).ws : await open(origin);
   const begin = performance.now();
-  let [sent, accepted, refused, closed] = [0, 0, 0, false];
+  let [sent, accepted, closed] = [0, 0, false];
   ws.on('message', (data: Buffer) => {
     const frame = data.toString('utf8');
-    if (!frame.startsWith('43')) return;
-    if (frame.includes('rate_limited')) refused += 1;
-    else accepted += 1;
+    if (frame.startsWith('43') && !frame.includes('rate_limited')) accepted += 1;
   });
   const end = once(ws, 'close').then(() => {
     closed = true;
@@ -138,7 +118,7 @@ async function assail(origin: string, malice: Malice, options: AttackOptions): P
   }
   await Promise.race([end, pause(options.patienceMs)]);
   ws.terminate();
-  return { malice, sent, accepted, refused, closed, seconds: (performance.now() - begin) / 1_000 };
+  return { malice, sent, accepted, closed, seconds: (performance.now() - begin) / 1_000 };
 }
 
 /** A connection that does not ask for a namespace. */

@@ -1,15 +1,13 @@
 /** A stock client of the model: WebSocket only, default options otherwise, one namespace, one room. */
 import { dropRepeats } from '../client/index.ts';
-import { type Connection, NETWORK_MS } from '../test/simulator/gateway.ts';
-import type { Account } from './recover-account.ts';
+import type { Connection } from '../test/simulator/gateway.ts';
+import type { Account } from './model-account.ts';
 
 /** `reconnectionDelay`, `reconnectionDelayMax`, `randomizationFactor` and the factor of socket.io-client's `Backoff`. */
 const DELAY_MS = 1_000;
 const LONGEST_MS = 5_000;
 const SPREAD = 0.5;
 const FACTOR = 2;
-/** TCP and TLS there and back, and the request that asks for the upgrade. */
-const WAYS = 5;
 
 const PACKET = /^4(\d)\/recover,(\d*)(.*)$/s;
 
@@ -53,20 +51,16 @@ export class ModelClient {
   }
 
   connect(): void {
-    const { chance, scheduler } = this.#account.ground;
     this.attempts += 1;
-    const setUpMs = Array.from({ length: WAYS }, () => chance.latency(NETWORK_MS));
-    scheduler.after(
-      setUpMs.reduce((sum, ms) => sum + ms),
-      () => {
-        this.#connection = this.#account.connect({
-          opened: () => {},
-          refused: () => this.#dropped(),
-          receive: (frame) => this.#receive(frame),
-          closed: () => this.#dropped(),
-        });
-      },
-    );
+    const peer = {
+      opened: () => {},
+      refused: () => this.#dropped(),
+      receive: (frame: string) => this.#receive(frame),
+      closed: () => this.#dropped(),
+    };
+    this.#account.dial(peer, (connection) => {
+      this.#connection = connection;
+    });
   }
 
   /** What the gateway does to it. */

@@ -5,7 +5,7 @@
  *     npm run bench -- recover-model [clients] [publishes per second] [room size] [seeds]
  *
  * The server is the real one, over the simulator's gateway, table and functions (`test/simulator`) without faults; what
- * takes how long and which quotas there are is in `recover-account.ts`, the client's own delay in `recover-model-client.ts`.
+ * takes how long and which quotas there are is in `model-account.ts`, the client's own delay in `recover-model-client.ts`.
  * CPU time is nobody's. Publishing begins twelve seconds before the cut and ends ten after it.
  *
  * "Back" is from the cut to the CONNECT reply; of it the client "waits" before its attempts, and the rest, "connecting", is the server's
@@ -13,9 +13,10 @@
  * before it was back. Lost is what a member never heard though its publish was acknowledged. Figures are of all seeds together,
  * most and last the worst of them.
  */
-import { Account } from './recover-account.ts';
+import { Account } from './model-account.ts';
+import recoverApp from './recover-app.ts';
 import { ModelClient } from './recover-model-client.ts';
-import { type Bench, percentile, type Row } from './result.ts';
+import { type Bench, byFigure, percentile } from './result.ts';
 
 /** Longer than a replay looks back. */
 const BEFORE_MS = 12_000;
@@ -77,15 +78,8 @@ export const bench: Bench = async ([clients = '1000', rate = '50', roomSize = '2
   return { rows: byFigure(found), ratios };
 };
 
-/** A line for each figure, a column for each case. */
-function byFigure(found: Readonly<Record<string, Row>>): readonly Row[] {
-  const names = new Set(Object.values(found).flatMap((row) => Object.keys(row)));
-  const cells = (name: string) => Object.entries(found).map(([what, row]) => [what, row[name] ?? '']);
-  return [...names].map((name) => ({ what: name, ...Object.fromEntries(cells(name)) }));
-}
-
 async function measure(seed: number, { rehearsals }: Case, load: Load): Promise<Outcome> {
-  const account = new Account(seed);
+  const account = new Account(seed, { application: recoverApp });
   const { scheduler } = account.ground;
   const clients = Array.from(
     { length: load.clients },
@@ -130,9 +124,10 @@ function publish(account: Account, { clients, perSecond, roomSize }: Load): read
   const count = Math.round((perSecond * (BEFORE_MS + AFTER_MS)) / 1_000);
   return Array.from({ length: count }, (_, n) => {
     const one: Published = { n, room: `room:${chance.below(Math.ceil(clients / roomSize))}` };
+    const request = { op: 'emit', namespace: '/recover', rooms: [one.room], event: 'told', args: [{ n }] };
     const tell = (): void =>
-      account.publish(one.room, n, (ok) => {
-        if (ok) one.at = scheduler.now();
+      account.invoke('publish', request, (how) => {
+        if (how.kind === 'answered' && (how.value as { readonly ok: boolean }).ok) one.at = scheduler.now();
         else scheduler.after(AGAIN_MS, tell);
       });
     scheduler.after((n * 1_000) / perSecond, tell);
@@ -172,7 +167,7 @@ function figures(outcomes: readonly Outcome[]) {
     'functions at once, most': worst(({ account }) => account.load.mostAtOnce),
     'throttled functions': throttled(outcomes),
     'throttled posts': sum(({ account }) => account.load.slowedPosts),
-    'write units in a second, most': worst(({ account, cutAt }) => account.mostWriteUnits(cutAt)),
+    'write units in a second, most': worst(({ account }) => Math.max(...account.load.writes.values())),
   };
 }
 

@@ -39,6 +39,13 @@ export function table({ rows, ratios }: BenchResult): string {
   return [...lines, '', ...named].join('\n').trimEnd();
 }
 
+/** A line for each figure, a column for each of what they are about. */
+export function byFigure(found: Readonly<Record<string, Row>>): readonly Row[] {
+  const names = new Set(Object.values(found).flatMap((row) => Object.keys(row)));
+  const cells = (name: string) => Object.entries(found).map(([what, row]) => [what, row[name] ?? '']);
+  return [...names].map((name) => ({ what: name, ...Object.fromEntries(cells(name)) }));
+}
+
 /** The middle one, or the lower of the two in the middle; NaN of nothing. */
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? Number.NaN;

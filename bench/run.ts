@@ -7,6 +7,7 @@ import { type Bench, keep, table } from './result.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
   attack: () => import('./attack.ts'),
+  'attack-model': () => import('./attack-model.ts'),
   cold: () => import('./cold.ts'),
   connect: () => import('./connect.ts'),
   event: () => import('./event.ts'),

@@ -104,6 +104,10 @@ export interface FunctionsOptions {
   readonly skewMs?: number;
   /** Told where the server cuts a connection of which it takes the client to be gone, or broken. */
   readonly gaveUp: (connectionId: string, reason: string) => void;
+  /** Calls of one event, beyond which it does not stop by itself. @default what any event needs where there are few clients */
+  readonly mostCalls?: number;
+  /** Told which instance begins with which event. */
+  readonly began?: (name: FunctionName, instance: string, event: unknown) => void;
 }
 
 /** What functions are asked for, by name. */
@@ -156,6 +160,7 @@ export class Functions {
     const { chance, faults, scheduler } = this.#ground;
     this.#invocations += 1;
     const label = `${name} #${this.#invocations}`;
+    this.#options.began?.(name, instance.label, event);
     this.#ground.trace(() => `${instance.label} begins ${label} ${brief(event)}`);
     let isOver = false;
     const end = (how: Ended): void => {
@@ -202,7 +207,7 @@ export class Functions {
 
   #instance(name: FunctionName): Warm {
     this.#instances += 1;
-    const instance = new Instance(this.#ground, name, this.#instances);
+    const instance = new Instance(this.#ground, name, this.#instances, this.#options.mostCalls);
     return { instance, handler: HANDLERS[name](this.#server(instance)) };
   }
 

@@ -92,12 +92,12 @@ export class Gateway implements ManagementApi {
 
   /** A frame from the client. */
   send(connection: Connection, body: string): void {
-    const { chance, faults, scheduler } = this.#ground;
+    const { chance, scheduler } = this.#ground;
     connection.upstreamAt = Math.max(connection.upstreamAt, scheduler.now() + chance.latency(NETWORK_MS));
     scheduler.after(connection.upstreamAt - scheduler.now(), () => {
       if (connection.state !== 'open') return;
       connection.lastActiveAt = scheduler.now();
-      if (chance.hits(faults.messageThrottled)) return this.#errorFrame(connection, 'Too Many Requests');
+      if (this.isThrottled()) return this.#errorFrame(connection, 'Too Many Requests');
       const event = { body, requestContext: this.#context(connection) };
       this.#invoke('message', event, (how) => {
         if (how.kind !== 'answered') this.#errorFrame(connection, 'Internal server error');
@@ -148,6 +148,12 @@ export class Gateway implements ManagementApi {
     }
     this.#end(connection, 1000);
     return 204;
+  }
+
+  /** Whether a frame of a client is one too many; asked once for each. */
+  protected isThrottled(): boolean {
+    const { chance, faults } = this.#ground;
+    return chance.hits(faults.messageThrottled);
   }
 
   #fault(id: string, frame: string, kind: 'lost' | 'repeated', status: number): number {

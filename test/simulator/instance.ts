@@ -31,10 +31,15 @@ export class Instance {
   /** Answers that came while the instance was frozen. */
   readonly #held: (() => void)[] = [];
 
-  constructor(ground: Ground, name: string, number: number) {
+  constructor(
+    ground: Ground,
+    name: string,
+    number: number,
+    mostCalls = name === 'sweep' ? MOST_CALLS.sweep : MOST_CALLS.other,
+  ) {
     this.#ground = ground;
     this.label = `${name}.${number}`;
-    this.#mostCalls = name === 'sweep' ? MOST_CALLS.sweep : MOST_CALLS.other;
+    this.#mostCalls = mostCalls;
   }
 
   thaw(invocation: Invocation): void {
