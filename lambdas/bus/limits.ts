@@ -7,7 +7,7 @@
 import { isIPv6 } from 'node:net';
 import { type Limits, STRIKE_MS } from '../contract/limits.ts';
 import { BusError } from './errors.ts';
-import type { Clock, Millis } from './ports.ts';
+import type { Clock, Millis, Random } from './ports.ts';
 import { fullBucket, type Level, type Rate, take } from './token-bucket.ts';
 
 /** Strikes within this time are counted together. */
@@ -64,11 +64,13 @@ export class ConnectionLimits {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #events: Rate;
   readonly #joins: Rate;
+  readonly #random: Pick<Random, 'float'>;
   readonly #byConnection = new Map<string, Remembered>();
 
-  constructor(limits: Limits, clock: Pick<Clock, 'now'>) {
+  constructor(limits: Limits, clock: Pick<Clock, 'now'>, random: Pick<Random, 'float'>) {
     this.#limits = limits;
     this.#clock = clock;
+    this.#random = random;
     this.#events = { perSecond: limits.eventsPerSecond, burst: limits.eventBurst };
     // Whoever reconnects joins all its rooms again, in one breath.
     this.#joins = { perSecond: limits.joinsPerSecond, burst: limits.roomsPerSocket };
@@ -82,7 +84,9 @@ export class ConnectionLimits {
     const left = take(its.events, this.#events, now);
     if (left === undefined) return false;
     its.events = left;
-    if (its.window !== windowAt(now)) its.packets = 0;
+    // As if some had been seen already, by chance: so all is told on average, however few of them each instance sees. From 0,
+    // a flood that is spread over a hundred would reach a part that is told at none.
+    if (its.window !== windowAt(now)) its.packets = Math.floor(this.#random.float() * this.#part);
     its.window = windowAt(now);
     its.packets += 1;
     return true;
@@ -90,16 +94,16 @@ export class ConnectionLimits {
 
   /** A handler waited as long as it may for what did not come, which costs as much as many packets. */
   waitedInVain(connectionId: string): void {
-    this.#of(connectionId).packets += Math.ceil(this.#perWindow / PARTS);
+    this.#of(connectionId).packets += this.#part;
   }
 
   /** What is to be added to the connection's row now, if anything; after a packet was let in. */
   share(connectionId: string): Share | undefined {
     const its = this.#of(connectionId);
-    const { window, packets } = its;
-    if (packets < Math.ceil(this.#perWindow / PARTS)) return undefined;
-    its.packets = 0;
-    return { window, packets };
+    const packets = its.packets - (its.packets % this.#part);
+    if (packets === 0) return undefined;
+    its.packets -= packets;
+    return { window: its.window, packets };
   }
 
   /** Told what all instances together have seen in a window; false where that is too much. */
@@ -107,6 +111,10 @@ export class ConnectionLimits {
     if (total <= this.#perWindow) return true;
     this.#of(connectionId).full = window;
     return false;
+  }
+
+  get #part(): number {
+    return Math.ceil(this.#perWindow / PARTS);
   }
 
   get #perWindow(): number {
@@ -147,7 +155,8 @@ export class ConnectionLimits {
     const its = this.#byConnection.get(connectionId) ?? {
       events: fullBucket(this.#events, now),
       joins: fullBucket(this.#joins, now),
-      window: windowAt(now),
+      // Of none yet: the first packet begins one.
+      window: -1,
       packets: 0,
       full: undefined,
       struckAt: undefined,

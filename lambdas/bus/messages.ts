@@ -44,7 +44,7 @@ export class Messages {
     this.#bus = bus;
     this.#lifecycle = lifecycle;
     this.#upgrades = upgrades;
-    this.#limits = new ConnectionLimits(bus.config.limits, bus.clock);
+    this.#limits = new ConnectionLimits(bus.config.limits, bus.clock, bus.random);
   }
 
   /** Handles one frame of a connection; whoever calls it (design D13). Resolves always. */
