@@ -169,6 +169,7 @@ describe('a client that comes back', () => {
     const all = recorded(client);
     const { id } = client;
     const gone = heard(client, 'disconnect');
+    client.io.reconnection(false);
     client.io.engine.close();
     await gone;
     await publish(1, 2);
