@@ -51,7 +51,7 @@ export class Secrecy {
   }
 
   overhearHeaders({ authorization = '' }: Readonly<Record<string, string>>): void {
-    this.add(authorization.replace(/^bearer +/i, ''));
+    if (/^bearer +/i.test(authorization)) this.add(authorization.replace(/^bearer +/i, ''));
   }
 
   /** The open packet of a client that polls: its sid is all that its requests show. */
