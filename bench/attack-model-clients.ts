@@ -1,5 +1,5 @@
 /** Clients of the attack in a model: some that are honest, and places from which hostile connections come again and again. */
-import { WINDOW_MS } from '../lambdas/bus/limits.ts';
+import { windowAt } from '../lambdas/bus/limits.ts';
 import type { Connection, Peer } from '../test/simulator/gateway.ts';
 import { type Malice, MOST_FRAMES, PER_SECOND } from './attack-rows.ts';
 import type { Account } from './model-account.ts';
@@ -165,8 +165,4 @@ export class HostileConnection implements Peer {
     this.sent += frame.startsWith('40') ? 0 : 1;
     this.#account.send(this.#connection, frame);
   }
-}
-
-function windowAt(at: number): number {
-  return Math.floor(at / WINDOW_MS);
 }

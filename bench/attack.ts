@@ -17,7 +17,7 @@ import { account, EVERY_MS, figures, MALICES, maliceOf, PER_SECOND, SECONDS } fr
 import { attack } from './attack-run.ts';
 import { child } from './child.ts';
 import { attackMinute } from './price.ts';
-import { type Bench, byFigure, percentile } from './result.ts';
+import { type Bench, byFigure, percentile, table } from './result.ts';
 
 /** Silent ones are closed by the first sweep after 45 s. */
 const PATIENCE_MS = 300_000;
@@ -33,13 +33,8 @@ export const bench: Bench = async ([hostile = '1000', flooding = '0', instances 
       perSecond: PER_SECOND,
       patienceMs: PATIENCE_MS,
     });
-    const open = assaults.filter(({ closed }) => !closed).map(({ malice }) => malice);
-    if (open.length > 0)
-      throw new Error(`${open.length} hostile connections were not closed: ${[...new Set(open)].join(', ')}`);
-    const lost = quiet.lost + attacked.lost;
-    if (lost > 0) throw new Error(`${lost} honest events were lost`);
     const kinds = MALICES.filter((malice) => assaults.some((one) => one.malice === malice));
-    return {
+    const result = {
       rows: [
         ...byFigure({ quiet: figures(quiet.latencies), attacked: figures(attacked.latencies) }),
         { what: 'price of the minute on AWS, at most (US$)', attacked: await attackMinute(Number(hostile)) },
@@ -47,6 +42,15 @@ export const bench: Bench = async ([hostile = '1000', flooding = '0', instances 
       ],
       ratios: { p99: percentile(attacked.latencies, 0.99) / percentile(quiet.latencies, 0.99) },
     };
+    const open = assaults.filter(({ closed }) => !closed).map(({ malice }) => malice);
+    const lost = quiet.lost + attacked.lost;
+    const failures = [
+      ...(open.length > 0 ? [`${open.length} were not closed: ${[...new Set(open)].join(', ')}`] : []),
+      ...(lost > 0 ? [`${lost} honest events were lost`] : []),
+    ];
+    if (failures.length === 0) return result;
+    console.log(table(result));
+    throw new Error(failures.join('; '));
   } finally {
     await server.end();
   }

@@ -18,6 +18,7 @@ import { devNull, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
+import type { DeliverWork, OpenWork } from '../lambdas/bus/ports.ts';
 import {
   type EnvironmentVariables,
   FUNCTION_NAMES,
@@ -181,14 +182,14 @@ const EVENTS: Readonly<Record<FunctionName, () => object>> = {
     queryStringParameters: { EIO: '4', transport: 'websocket' },
     requestContext: socketContext(),
   }),
-  open: () => ({ v: 1, connectionId: CONNECTION, sid: 's'.repeat(20), connectedAt: Date.now() }),
+  open: (): OpenWork => ({ v: 1, connectionId: CONNECTION, sid: 's'.repeat(20), connectedAt: Date.now() }),
   message: () => ({ body: '42["message","hello"]', requestContext: socketContext() }),
   disconnect: () => ({ requestContext: { ...socketContext(), disconnectStatusCode: 1_001 } }),
   publish: () => ({ op: 'emit', rooms: ['user_1'], event: 'notification', args: [{ id: 1 }] }),
   sweep: () => ({ time: new Date().toISOString() }),
   http: () => httpEvent('/socket/status', ''),
   poll: () => httpEvent('/socket.io/', 'EIO=4&transport=polling'),
-  deliver: () => ({
+  deliver: (): DeliverWork => ({
     v: 1,
     kind: 'range',
     id: 'message',
@@ -198,6 +199,7 @@ const EVENTS: Readonly<Record<FunctionName, () => object>> = {
     frames: ['42["notification",{"id":1}]'],
     volatile: false,
     publishedAt: Date.now(),
+    logged: true,
     perSecond: 700,
     expected: 1,
   }),

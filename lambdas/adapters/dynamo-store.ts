@@ -415,9 +415,7 @@ export class DynamoStore implements Store {
   ): Promise<'counted' | 'closed' | 'changed'> {
     const { countedAs: before } = socket;
     const refused = await this.#calls.transactOr([
-      ...userKeys({ ...socket, countedAs: user }).map((key) =>
-        this.#put(membershipRow(key, addressOf(socket), socket.connectedAt)),
-      ),
+      ...this.#putRows(socket, userKeys({ ...socket, countedAs: user })),
       ...userKeys(socket).map((Key) => ({ Delete: { TableName: this.#table, Key } })),
       {
         Update: {
@@ -514,11 +512,9 @@ export class DynamoStore implements Store {
   ): Promise<'joined' | 'closed' | 'full' | 'changed'> {
     const whos = countedAs(presences);
     if (rooms.length > this.#roomsPerSocket) return 'full';
-    const memberships = rooms.map((room) =>
-      this.#put(membershipRow(this.#roomMemberKey(socket, room), addressOf(socket), socket.connectedAt)),
-    );
+    const keys = rooms.map((room) => this.#roomMemberKey(socket, room));
     const refused = await this.#calls.transactOr([
-      ...memberships,
+      ...this.#putRows(socket, keys),
       ...this.presence.entering(socket, presences),
       {
         Update: {
@@ -641,9 +637,11 @@ export class DynamoStore implements Store {
   }
 
   #putMemberships(socket: SocketRecord, rooms: readonly string[]): TransactItem[] {
-    return this.#membershipKeys(socket, rooms).map((key) =>
-      this.#put(membershipRow(key, addressOf(socket), socket.connectedAt)),
-    );
+    return this.#putRows(socket, this.#membershipKeys(socket, rooms));
+  }
+
+  #putRows(socket: SocketRef, memberships: readonly RowKey[]): TransactItem[] {
+    return memberships.map((key) => this.#put(membershipRow(key, addressOf(socket), socket.connectedAt)));
   }
 
   shards(group: Group): number {

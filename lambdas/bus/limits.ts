@@ -177,7 +177,8 @@ export class ConnectionLimits {
   }
 }
 
-function windowAt(at: Millis): number {
+/** Number of the window that a moment is in. */
+export function windowAt(at: Millis): number {
   return Math.floor(at / WINDOW_MS);
 }
 

@@ -1,5 +1,5 @@
 /** What a client's frame does. Nothing here throws: API Gateway's error frame would drop the client (design D3). */
-import { decodeEnginePacket } from '../protocol/engine-packet.ts';
+import { decodeEnginePacket, type EnginePacket } from '../protocol/engine-packet.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import {
   decodeSocketPacket,
@@ -51,7 +51,7 @@ export class Messages {
   async handle(connectionId: string, frame: string): Promise<void> {
     try {
       this.#checkSize(Buffer.byteLength(frame));
-      await this.#dispatch(connectionId, frame);
+      await this.#dispatch(connectionId, decodeEnginePacket(frame));
     } catch (error) {
       await this.#failed(connectionId, error);
     }
@@ -71,7 +71,7 @@ export class Messages {
       // One is written down; a request has room for thousands.
       if (packet.type === 'pong' && ponged) return;
       ponged ||= packet.type === 'pong';
-      if (packet.type !== 'message' && packet.type !== 'binary') return this.#dispatch(connectionId, frame);
+      if (packet.type !== 'message' && packet.type !== 'binary') return this.#dispatch(connectionId, packet);
       const whole = assembler.add(packet.data);
       parts = assembler.incomplete ? [...parts, frame] : [];
       if (whole !== undefined) await this.#message(connectionId, whole, refusals);
@@ -105,8 +105,7 @@ export class Messages {
       throw new ProtocolError('parse error', `a packet has ${bytes} bytes, more than ${payloadBytes}`);
   }
 
-  async #dispatch(connectionId: string, frame: string): Promise<void> {
-    const packet = decodeEnginePacket(frame);
+  async #dispatch(connectionId: string, packet: EnginePacket): Promise<void> {
     if (packet.type === 'message') return this.#message(connectionId, decodeSocketPacket(packet.data));
     // Of what it sent before it was closed, the rest is dropped without a look.
     if (this.#limits.isCut(connectionId)) return;

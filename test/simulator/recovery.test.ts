@@ -194,6 +194,7 @@ describe('the simulator sees', () => {
         },
       }),
     };
+    // Without any fault a publish is not allowed to fail, and a failure itself would be what is seen.
     const faults = { ...NO_FAULTS, callLost: 0.001 };
     expect(await firstViolation({ sabotage, faults })).toMatch(/never heard/);
   });
