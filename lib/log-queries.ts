@@ -51,8 +51,10 @@ const QUERIES = {
     ...NEWEST,
   },
   'refused-clients': {
-    filterStatements: ['message like /over its limit|too many connections/'],
-    statsStatements: ['count(*) as lines by bin(5m), message, connectionId, address, namespace'],
+    filterStatements: ['@message like /over its limit|too many connections/'],
+    statsStatements: [
+      'count(*) as lines by bin(5m), message, because, connectionId, address, user, namespace',
+    ],
   },
   'slow-invocations': {
     filterStatements: ['@type = "REPORT"'],

@@ -5,7 +5,9 @@ import { audience, sourcesOf, type Target } from './audience.ts';
 import type { Bus } from './context.ts';
 import { invalidPayload } from './errors.ts';
 import { checkRoomName } from './names.ts';
+import type { Store } from './ports.ts';
 import { LEAVE_GRACE_MS } from './presence-grace.ts';
+import { userOf } from './who.ts';
 
 /**
  * Whether as many connections of a user as there may be are in a namespace; not asked where any number may.
@@ -20,8 +22,27 @@ export async function hasTooMany(
   const most = config.limits.connectionsPerUser;
   if (most === 0) return false;
   const isFull = await store.countsTo({ kind: 'user', namespace, user }, most, without);
-  if (isFull) log.info('too many connections of a user', { namespace, most });
+  if (isFull) log.info('too many connections of a user', { namespace, user, most });
   return isFull;
+}
+
+/** From where a connection comes, and whose it is: what an operator needs to shut it out. Nothing where it cannot be read. */
+export async function whoseIs(
+  store: Store,
+  connectionId: string,
+): Promise<{ readonly address?: string; readonly user?: string }> {
+  try {
+    const connection = await store.connection(connectionId);
+    if (connection === undefined) return {};
+    const { handshake, namespaces } = connection;
+    const sockets = await store.sockets(
+      Object.entries(namespaces).map(([namespace, id]) => ({ namespace, id })),
+    );
+    const [user] = sockets.flatMap(({ countedAs, identities }) => countedAs ?? userOf(identities) ?? []);
+    return { address: handshake.address, ...(user === undefined ? {} : { user }) };
+  } catch {
+    return {};
+  }
 }
 
 /** Members that are listed of one room; the count is of all. */

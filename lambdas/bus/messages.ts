@@ -10,6 +10,7 @@ import {
 import { keepAnswer } from './acks.ts';
 import type { Acknowledgement, Application, ClientEvent } from './application.ts';
 import { appContext, type Bus } from './context.ts';
+import { whoseIs } from './counting.ts';
 import { deliver } from './delivery.ts';
 import { asBusError, BusError } from './errors.ts';
 import { slotOf } from './heartbeat.ts';
@@ -226,7 +227,8 @@ export class Messages {
   async #cut(connectionId: string, because: string): Promise<void> {
     this.#limits.cut(connectionId);
     this.#bus.metrics.count('LimitCloses', 1);
-    this.#bus.log.warn('closing a connection', { connectionId, because });
+    const whose = await whoseIs(this.#bus.store, connectionId);
+    this.#bus.log.warn('closing a connection', { connectionId, because, ...whose });
     await this.#lifecycle.close(connectionId);
   }
 

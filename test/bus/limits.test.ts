@@ -99,6 +99,16 @@ const say = async (count: number, frame = '421["hello"]') => {
   for (let n = 0; n < count; n += 1) await at.messages.handle(ONE, frame);
 };
 
+/** A packet that cannot be refused, one too many. */
+const close = async (id: string) => {
+  for (let n = 0; n < 101; n += 1) await at.messages.handle(id, '43["an answer"]');
+};
+const lineOf = (id: string) => {
+  const isIts = ({ message, fields }: { readonly message: string; readonly fields: unknown }) =>
+    message === 'closing a connection' && (fields as { readonly connectionId: string }).connectionId === id;
+  return at.log.lines.find(isIts)?.fields;
+};
+
 describe('a connection', () => {
   beforeEach(() => begin());
 
@@ -196,6 +206,24 @@ describe('a connection', () => {
     expect(at.wire.posts).toHaveLength(heard);
     expect(reads).not.toHaveBeenCalled();
     expect(at.wire.to(OTHER).slice(2)).toEqual([]);
+  });
+
+  test('that is closed for it is in the log with its address and its user, for whoever has to shut it out', async () => {
+    const id = await connected(at, 3);
+    await at.messages.handle(id, '40{"id":"ana"}');
+    await close(id);
+    expect(lineOf(id)).toMatchObject({ address: HANDSHAKE.address, user: 'ana' });
+    await close(ONE);
+    expect(lineOf(ONE)).toHaveProperty('address', HANDSHAKE.address);
+    expect(lineOf(ONE)).not.toHaveProperty('user');
+  });
+
+  test('is closed for it also where nobody can be told whose it is', async () => {
+    await say(100);
+    vi.spyOn(at.bus.store, 'connection').mockRejectedValueOnce(new Error('the table does not answer'));
+    await at.messages.handle(ONE, '43["an answer"]');
+    expect(at.wire.closed).toEqual([ONE]);
+    expect(lineOf(ONE)).not.toHaveProperty('address');
   });
 
   test('that was over its limit long ago begins anew', async () => {
