@@ -440,6 +440,8 @@ export class Lifecycle implements SocketEnder {
     const connection = await store.connection(connectionId);
     if (connection !== undefined) {
       if (clock.now() - connection.connectedAt < OPENING_MS) return;
+      // That its outbox is closed says nothing of the WebSocket that has taken over.
+      if (isPollingId(connectionId) && connection.address !== undefined) await this.#cut(connectionId);
       await this.disconnected(connectionId);
       return;
     }

@@ -95,8 +95,9 @@ export class SocketSession {
   }
 
   get ref(): SocketRef {
-    const { namespace, id, connectionId, connectedAt } = this.#record;
-    return { namespace, id, connectionId, connectedAt };
+    const { namespace, id, connectionId, address, connectedAt } = this.#record;
+    // What is joined after an upgrade names the WebSocket, so that posts need not ask for it.
+    return { namespace, id, connectionId, connectedAt, ...(address === undefined ? {} : { address }) };
   }
 
   get sender(): string {

@@ -40,9 +40,12 @@ export class TransportWire implements Wire {
   async close(connectionId: string): Promise<boolean> {
     if (!isPollingId(connectionId)) return this.#sockets.close(connectionId);
     try {
+      const upgraded = (await this.#outbox.session(connectionId))?.address;
+      // It first: with its outbox closed and itself open it would be deaf, and not know it.
+      if (upgraded !== undefined && !(await this.#sockets.close(upgraded))) return false;
       const session = await this.#outbox.close(connectionId);
       const socket = session?.address ?? session?.probe?.address;
-      return socket === undefined || (await this.#sockets.close(socket));
+      return socket === undefined || socket === upgraded || (await this.#sockets.close(socket));
     } catch (error) {
       this.#log.warn('a polling connection could not be closed', { connectionId, error });
       return false;

@@ -433,6 +433,46 @@ describe('the upgrade', () => {
     expect(await at.upgrades.begin(connectionId(4), poller.sid)).toMatchObject({ status: 400, code: 1 });
   });
 
+  test('is known to the rooms that are joined after it: what is said there goes to the WebSocket without asking for it', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    await at.messages.handle(address, '5');
+    await at.messages.handle(address, '42["join",{"room":"a"}]');
+    const names = (await at.table.rows()).filter((row) => row.c !== undefined).map((row) => row.c!.B);
+    expect(names).toHaveLength(3);
+    expect(new Set(names).size).toBe(1);
+  });
+
+  test('whose WebSocket cannot be cut leaves its client what it had: it is asked and answered as before', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    await at.messages.handle(address, '5');
+    at.wire.closes = false;
+    expect(await at.bus.wire.close(pollingId(poller.sid))).toBe(false);
+    await at.messages.handle(address, '420["join",{"room":"a"}]');
+    expect(at.wire.to(address).at(-1)).toBe('430[{"ok":true}]');
+    at.wire.closes = true;
+    expect(await at.bus.wire.close(pollingId(poller.sid))).toBe(true);
+    expect(at.wire.closed).toEqual([address]);
+  });
+
+  test('whose session is closed while its WebSocket is open is cut before it is cleaned up after', async () => {
+    const poller = await connected();
+    const address = await opened(poller, 1);
+    await at.messages.handle(address, '5');
+    const id = pollingId(poller.sid);
+    await at.bus.outbox.close(id);
+    at.clock.advance(60_000);
+    const group = { kind: 'namespace', namespace: '/' } as const;
+    at.wire.closes = false;
+    await at.lifecycle.reap([{ id: 'any', connectionId: id, group }]);
+    expect(await at.store.connection(id)).toMatchObject({ open: true });
+    at.wire.closes = true;
+    await at.lifecycle.reap([{ id: 'any', connectionId: id, group }]);
+    expect(at.wire.closed).toEqual([address]);
+    expect(await at.store.connection(id)).toMatchObject({ open: false });
+  });
+
   test('that was cut off before its rooms moved is finished by the first pong, and heard meanwhile', async () => {
     const [ana, bea] = [await connected(), await connected()];
     for (const poller of [ana, bea]) await poller.post('42["join",{"room":"a"}]');

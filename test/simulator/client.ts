@@ -479,7 +479,10 @@ export class Client {
     for (const live of [...this.#sockets.values()]) this.#endSocket(live);
     // The end of the connection may be known before what was sent over it.
     for (const { line, at } of this.#left.splice(0))
-      if (this.#ground.scheduler.now() - at < HEEDED_MS) line.isOver = false;
+      if (this.#ground.scheduler.now() - at < HEEDED_MS) {
+        line.isOver = false;
+        line.mayBeOver = true;
+      }
     if (this.#timer !== undefined) this.#timer.cancelled = true;
     this.#engine?.detach();
     this.#engine = undefined;

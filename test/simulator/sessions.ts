@@ -48,6 +48,8 @@ export interface Line {
   readonly notes: Note[];
   /** Its client left it on a connection that went on, or was told of its end. */
   isOver?: boolean;
+  /** Its client left it as the connection ended: that may have been handled, before it comes back or after that, or not at all. */
+  mayBeOver?: boolean;
 }
 
 /** What a client shows of the session it had. */
