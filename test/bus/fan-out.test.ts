@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
 import { audience, type Target } from '../../lambdas/bus/audience.ts';
 import { broadcast } from '../../lambdas/bus/fan-out.ts';
@@ -75,6 +75,24 @@ describe('the audience of a broadcast', () => {
   test('is the whole namespace, and no other, where no room is named', async () => {
     expect((await ids({})).sort()).toEqual(clients.map(({ id }) => id).sort());
     expect(await ids({ namespace: '/other' })).toHaveLength(1);
+  });
+
+  test('has nobody who comes into its room and an excepted one while it is read, however long that takes', async () => {
+    const { at: here, clients: some } = await crowd();
+    const [{ id, connection }] = some as [Client];
+    const members = here.store.members.bind(here.store);
+    vi.spyOn(here.store, 'members').mockImplementation(async (group, ...rest) => {
+      const isAudience = group.kind === 'room' && group.room === 'hot:1';
+      // Longer than what is read beside it; a recovery joins both at once.
+      if (isAudience) {
+        await new Promise(setImmediate);
+        const ref = { namespace: '/', id, connectionId: connection, connectedAt: START };
+        await here.store.join(ref, ['hot:1', 'list:1'], 1);
+      }
+      return members(group, ...rest);
+    });
+    const found = await audience(here.bus, { namespace: '/', rooms: ['hot:1'], except: ['list:1'] });
+    expect(found.map((member) => member.id)).not.toContain(id);
   });
 
   test('has nobody from another namespace, by room or by id', async () => {
