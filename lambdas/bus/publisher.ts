@@ -29,7 +29,7 @@ import { parsePayload } from './payloads.ts';
 import type { SocketRecord } from './ports.ts';
 import { isDone, publish } from './publication.ts';
 import { reapLater } from './reaping.ts';
-import { isProvenBy } from './replay.ts';
+import { FOUND_MS, isProvenBy, SKEW_MS } from './replay.ts';
 import { NamespaceBroadcast, SocketSession } from './socket-session.ts';
 
 const CONCURRENCY = 16;
@@ -75,11 +75,9 @@ export class Publisher {
       case 'socketsJoin':
         return done(await this.#eachSocket(request, (session) => session.join(request.join)));
       case 'socketsLeave':
-        await this.#endAbsent(this.#known(request));
-        return done(await this.#eachSocket(request, (session) => session.leave(request.leave)));
+        return done(await this.#endEach(request, (session) => session.leave(request.leave)));
       case 'disconnectSockets':
-        await this.#endAbsent(this.#known(request));
-        return done(await this.#eachSocket(request, (session) => session.disconnect(request.close)));
+        return done(await this.#endEach(request, (session) => session.disconnect(request.close)));
       case 'grant':
         await new Grants(this.#bus.rows, this.#known(request).namespace).add(request.identity, request.room);
         return done({ granted: true });
@@ -94,12 +92,33 @@ export class Publisher {
     throw invalidPayload(`namespace: no application lives on ${request.namespace}`, 'namespace');
   }
 
+  /**
+   * Takes something from every socket of a target, those that are away included. Many take long, and who comes back
+   * meanwhile may show an offset behind which its end is not looked for: then it is looked who did, until nobody could.
+   */
+  async #endEach(
+    target: Target,
+    act: (session: SocketSession) => Promise<void>,
+  ): Promise<{ sockets: number }> {
+    const { clock } = this.#bus;
+    let sockets = 0;
+    let comers: ((record: SocketRecord) => boolean) | undefined;
+    for (;;) {
+      const begunAt = clock.now();
+      await this.#endAbsent(this.#known(target));
+      sockets += (await this.#eachSocket(target, act, comers)).sockets;
+      if (clock.now() - begunAt < FOUND_MS) return { sockets };
+      comers ??= ({ recovered, connectedAt }) => recovered === true && connectedAt > begunAt - SKEW_MS;
+    }
+  }
+
   /** Does something with every open socket of a target; one that is gone meanwhile is not an error. */
   async #eachSocket(
     target: Target,
     act: (session: SocketSession) => Promise<void>,
+    isMeant: (record: SocketRecord) => boolean = () => true,
   ): Promise<{ sockets: number }> {
-    const records = await openSockets(this.#bus, this.#known(target));
+    const records = (await openSockets(this.#bus, this.#known(target))).filter(isMeant);
     let count = 0;
     await pMap(
       records,

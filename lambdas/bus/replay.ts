@@ -14,6 +14,8 @@ export const SKEW_MS = 4_000;
 const POST_MS = 2_500;
 /** What was published up to so long before an event may have reached the client after it, or not at all. */
 export const OVERLAP_MS = DELIVERY_DEADLINE_MS + POST_MS + SKEW_MS;
+/** Who closes so long after its session's end was logged may hide that by what it shows: it is looked for no earlier than this. */
+export const FOUND_MS = OVERLAP_MS - 2 * SKEW_MS;
 /** More is a new session, and never a part of them. */
 export const MOST_MISSED = 1_000;
 /** They are held in memory until they are posted. */

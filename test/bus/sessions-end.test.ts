@@ -1,7 +1,8 @@
 /** Sessions that must end: of a token that is over, of a user that a backend throws out, of an identity that changed. */
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { watchGroups } from '../../lambdas/apps/watch-groups.ts';
 import { pollingId } from '../../lambdas/bus/names.ts';
+import { offsetText } from '../../lambdas/contract/offsets.ts';
 import { Client } from '../apps/client.ts';
 import { JWT_SECRET, seconds, token } from '../apps/tokens.ts';
 import { type World, world } from '../support/world.ts';
@@ -73,6 +74,26 @@ describe('a backend that throws a user out', () => {
       await connect(13, bob, { pid: pids[2] }),
     ];
     expect(back.map(pidOf).map((pid, index) => pid === pids[index])).toEqual([false, false, true]);
+  });
+
+  test('finds those, too, who come back while it takes long, whatever they say that they have heard', async () => {
+    const [first, second] = [await connect(1, ana), await connect(2, ana)];
+    const pid = pidOf(second);
+    const post = at.bus.wire.post.bind(at.bus.wire);
+    let back: Client | undefined;
+    vi.spyOn(at.bus.wire, 'post').mockImplementation(async (id, frame) => {
+      if (frame === '41' && id === second.connectionId && back === undefined) {
+        at.clock.advance(20_000);
+        await at.lifecycle.disconnected(second.connectionId);
+        const offset = offsetText({ position: at.clock.now(), id: 'x'.repeat(20) });
+        back = await connect(3, ana, { pid, offset });
+        expect(pidOf(back)).toBe(pid);
+      }
+      return post(id, frame);
+    });
+    await at.publisher.handle({ op: 'disconnectSockets', rooms: ['member:1'] });
+    expect([first.dismissed, back?.dismissed]).toEqual([true, true]);
+    expect(await heardBy('member:1')).toBe(0);
   });
 
   test('leaves them no way back where their token is not valid any more', async () => {
