@@ -421,7 +421,7 @@ export class DynamoStore implements Store {
         Update: {
           TableName: this.#table,
           Key: socketKey(socket),
-          UpdateExpression: 'SET countedAs = :user, version = version + :one',
+          UpdateExpression: 'SET countedAs = :user, provenOn = :connection, version = version + :one',
           ConditionExpression: [
             '#state = :open AND #connection = :connection',
             before === undefined ? 'attribute_not_exists(countedAs)' : 'countedAs = :before',
@@ -442,10 +442,24 @@ export class DynamoStore implements Store {
     return isOpenOn(refused.at(-1)?.Item, socket) ? 'changed' : 'closed';
   }
 
+  async noteProof(socket: SocketRef): Promise<boolean> {
+    const row = await this.#calls.update({
+      Key: socketKey(socket),
+      UpdateExpression: 'SET provenOn = :connection',
+      ConditionExpression: '#state = :open AND #connection = :connection',
+      ExpressionAttributeNames: { '#state': 'state', '#connection': 'connection' },
+      ExpressionAttributeValues: {
+        ':open': 'open',
+        ':connection': connectionBytes(socket.connectionId),
+      },
+    });
+    return row !== undefined;
+  }
+
   async saveExpiry(socket: SocketRef, at: number): Promise<void> {
     await this.#calls.update({
       Key: socketKey(socket),
-      UpdateExpression: 'SET expiresAt = :at, version = version + :one',
+      UpdateExpression: 'SET expiresAt = :at, provenOn = :connection, version = version + :one',
       ConditionExpression: '#connection = :connection',
       ExpressionAttributeNames: { '#connection': 'connection' },
       ExpressionAttributeValues: {

@@ -116,6 +116,7 @@ export function socketRow(socket: SocketRecord): Row {
     ...(socket.recovered === undefined ? {} : { recovered: true }),
     ...(socket.expiresAt === undefined ? {} : { expiresAt: socket.expiresAt }),
     ...(socket.countedAs === undefined ? {} : { countedAs: socket.countedAs }),
+    ...(socket.provenOn === undefined ? {} : { provenOn: connectionBytes(socket.provenOn) }),
   };
 }
 
@@ -154,6 +155,7 @@ export function readSocket(row: Row): SocketRecord {
     ...(row.recovered === true ? { recovered: true } : {}),
     ...(typeof row.expiresAt === 'number' ? { expiresAt: row.expiresAt } : {}),
     ...(typeof row.countedAs === 'string' ? { countedAs: row.countedAs } : {}),
+    ...(row.provenOn instanceof Uint8Array ? { provenOn: connectionText(row.provenOn) } : {}),
     ...rememberedWhos(row),
   };
 }

@@ -121,10 +121,15 @@ export interface AppSocket<Events extends EventSchemas, Identity> extends SelfBr
   /**
    * Counts its connection among those of this id (`CONNECTIONS_PER_USER`), and no longer as whose it was counted before: for who
    * is proven after the handshake. An id that is only claimed would fill somebody else's number.
+   * The bus cannot verify that proof anew: the session is recovered from a connection on which it was called, and from no other. So
+   * clients show their proof on every `connect`.
    * @throws BusError `rate_limited` where there are as many already; it is counted as before then
    */
   countAs(id: Id): Promise<void>;
-  /** Closes the connection by the sweep after this time: when a proof that came after the handshake expires. */
+  /**
+   * Closes the connection by the sweep after this time: when a proof that came after the handshake expires. Asked before a room is
+   * joined by that proof: who is in one would stay where this fails. As with `countAs` the proof has to be shown on every `connect`.
+   */
   expireAt(at: number): Promise<void>;
   /** Whether something becomes true within 1.5 s, re-reading the socket meanwhile (design D13). */
   eventually(predicate: () => boolean): Promise<boolean>;

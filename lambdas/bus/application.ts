@@ -253,10 +253,15 @@ export interface AnySocket extends AnySelf {
   /**
    * Counts its connection among those of this id (`CONNECTIONS_PER_USER`), and no longer as whose it was counted before: for who
    * is proven after the handshake. An id that is only claimed would fill somebody else's number.
+   * The bus cannot verify that proof anew: the session is recovered from a connection on which it was called, and from no other. So
+   * clients show their proof on every `connect`.
    * @throws BusError `rate_limited` where there are as many already; it is counted as before then
    */
   countAs(id: Who): Promise<void>;
-  /** Closes the connection by the sweep after this time: when a proof that came after the handshake expires. */
+  /**
+   * Closes the connection by the sweep after this time: when a proof that came after the handshake expires. Asked before a room is
+   * joined by that proof: who is in one would stay where this fails. As with `countAs` the proof has to be shown on every `connect`.
+   */
   expireAt(at: Millis): Promise<void>;
   /**
    * Whether something becomes true of this socket within 1.5 s, re-reading it meanwhile: API Gateway runs one

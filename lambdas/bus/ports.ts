@@ -68,6 +68,8 @@ export interface SocketRecord {
   readonly expiresAt?: Millis;
   /** The user that it is counted as, where the connections of one are bounded. */
   readonly countedAs?: string;
+  /** The connection on which its client has last proven who it is otherwise than by the handshake. */
+  readonly provenOn?: string;
 }
 
 /** What a socket is recovered by (design D9). */
@@ -298,14 +300,16 @@ export interface Store {
     due: readonly Due[],
   ): Promise<'recovered' | 'changed' | 'closed' | 'occupied'>;
   /**
-   * Counts the socket as this user's, in place of whose it was counted as; only while it is open on this connection.
-   * `changed`: it was counted as somebody else than that.
+   * Counts the socket as this user's, in place of whose it was counted as, and as proven on this connection; only while it is
+   * open on it. `changed`: it was counted as somebody else than that.
    */
   recount(
     socket: SocketRef & Pick<SocketRecord, 'countedAs'>,
     user: string,
   ): Promise<'counted' | 'closed' | 'changed'>;
-  /** Notes when what the client has proven ends; whoever recovers the socket is held to it. */
+  /** Notes that its client has proven on this connection who it is; false where it is not open on it. */
+  noteProof(socket: SocketRef): Promise<boolean>;
+  /** As `noteProof`, and when what the client has proven ends; whoever recovers the socket is held to it. */
   saveExpiry(socket: SocketRef, at: Millis): Promise<void>;
   /** An event could not be posted, nor the connection cut: whoever recovers the socket begins there. */
   noteGap(socket: SocketRef, position: Millis): Promise<void>;

@@ -86,7 +86,17 @@ export function refuseRecovery(
   if (session.closedAt !== undefined && session.closedAt + RECOVERY_WINDOW_MS < now) return 'expired';
   if (known.expiresAt !== undefined && known.expiresAt <= now) return 'its proof has expired';
   if (!sameIdentities(known.identities, identities)) return 'another identity';
+  if (isProvenLate(known) && known.provenOn !== known.connectionId)
+    return 'what its client has proven since was not proven on its last connection';
   return undefined;
+}
+
+/**
+ * Whether its client has shown a proof that its handshake does not have (`countAs`), by which it may be in its rooms. The new
+ * handshake says nothing of that: without being asked for again it would be good for ever.
+ */
+function isProvenLate({ countedAs, identities, provenOn }: SocketRecord): boolean {
+  return provenOn !== undefined || (countedAs !== undefined && countedAs !== userOf(identities));
 }
 
 export class Recovery {

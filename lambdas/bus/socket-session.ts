@@ -197,16 +197,26 @@ export class SocketSession {
     this.#record = { ...this.#record, rooms: Object.fromEntries(stayed) };
   }
 
-  /** @throws BusError `rate_limited` where the user has as many connections as there may be; it is counted as before then */
+  /**
+   * Also where nobody is counted, or the user is the same, it is written that the connection has shown a proof: a recovery asks.
+   * @throws BusError `rate_limited` where the user has as many connections as there may be; it is counted as before then
+   */
   async countAs(user: string): Promise<void> {
     const { namespace, id, countedAs } = this.#record;
-    if (this.bus.config.limits.connectionsPerUser === 0 || countedAs === user) return;
+    if (this.bus.config.limits.connectionsPerUser === 0 || countedAs === user) return this.#noteProof();
     if (await hasTooMany(this.bus, namespace, user, id))
       throw rateLimited('too many connections of one user');
     const outcome = await this.bus.store.recount(this.#record, user);
     if (outcome === 'changed' && (await this.refresh())) return this.countAs(user);
     if (outcome !== 'counted') throw new BusError('not_found', 'the socket is closed');
-    this.#record = { ...this.#record, countedAs: user };
+    this.#record = { ...this.#record, countedAs: user, provenOn: this.#record.connectionId };
+  }
+
+  async #noteProof(): Promise<void> {
+    const { connectionId, provenOn } = this.#record;
+    if (provenOn === connectionId) return;
+    if (!(await this.bus.store.noteProof(this.ref))) throw new BusError('not_found', 'the socket is closed');
+    this.#record = { ...this.#record, provenOn: connectionId };
   }
 
   async disconnect(close: boolean): Promise<void> {

@@ -296,6 +296,27 @@ export function storeCases(make: (options: StoreFactoryOptions) => Promise<Store
   });
 
   describe('opening a socket', () => {
+    test('has the connection on which it was last proven, however that was written; from another none is', async () => {
+      const { connection, socket } = await newSocket();
+      const elsewhere = { ...socket, connectionId: connectionId() };
+      const provenOn = async () => (await store.socket(socket))?.provenOn;
+      expect([await store.noteProof(elsewhere), await store.recount(elsewhere, '7')]).toEqual([
+        false,
+        'closed',
+      ]);
+      await store.saveExpiry(elsewhere, clock.now());
+      expect(await provenOn()).toBeUndefined();
+      expect([await store.noteProof(socket), await provenOn()]).toEqual([true, connection.id]);
+      const others = await Promise.all([newSocket(), newSocket()]);
+      const [counted, ending] = others.map((other) => other.socket) as [SocketRecord, SocketRecord];
+      await store.recount(counted, '7');
+      await store.saveExpiry(ending, clock.now());
+      for (const each of [counted, ending])
+        expect((await store.socket(each))?.provenOn).toBe(each.connectionId);
+      await store.closeSocket(socket, clock.now());
+      expect(await store.noteProof(socket)).toBe(false);
+    });
+
     test('succeeds once, and makes its disconnect hooks due', async () => {
       const connection = await newConnection();
       const socket = pendingSocket(connection);

@@ -247,6 +247,33 @@ describe('where identities are to be proven', () => {
     expect(await another.ask('authenticate', { customerId: 1, token: proof })).toMatchObject({ ok: true });
   });
 
+  test('a token in the payload, whose secret was replaced, opens no third connection to who comes back by the pid alone', async () => {
+    const secrets = { JWT_SECRET };
+    const at = await world({ applications: [storefrontChat], secrets });
+    Object.assign(at.bus.config, { identityMode: 'token' });
+    const proof = await token({ sub: '7', exp: undefined });
+    const pidOf = ({ connectionId }: Client) =>
+      /"pid":"([\w-]{40})"/.exec(at.wire.framesTo(connectionId).join())?.[1];
+    let ana = await client(at);
+    await ana.ask('authenticate', { customerId: 7, token: proof });
+    const pid = pidOf(ana);
+    const back = async () => {
+      at.clock.advance(90 * 60_000);
+      await at.lifecycle.disconnected(ana.connectionId);
+      ana = await client(at, { auth: { pid } });
+      return pidOf(ana) === pid;
+    };
+    // The stock frontends do so on every `connect`.
+    expect(await back()).toBe(true);
+    expect(await ana.ask('authenticate', { customerId: 7, token: proof })).toMatchObject({ ok: true });
+    expect([await back(), await audience(at, 'user_7')]).toEqual([true, 1]);
+    secrets.JWT_SECRET = 'another secret, with which no old token was signed';
+    expect(await ana.ask('authenticate', { customerId: 7, token: proof })).toMatchObject(
+      refused('unauthenticated'),
+    );
+    expect([await back(), await audience(at, 'user_7')]).toEqual([false, 0]);
+  });
+
   test('an invalid token in the handshake leaves a client that is nobody', async () => {
     const at = await bus('token');
     const eve = await client(at, { auth: { token: 'x' } });

@@ -1,5 +1,7 @@
 /** Sessions that must end: of a token that is over, of a user that a backend throws out, of an identity that changed. */
 import { beforeEach, describe, expect, test, vi } from 'vitest';
+import * as z from 'zod/mini';
+import { defineApp } from '../../lambdas/apps/define-app.ts';
 import { watchGroups } from '../../lambdas/apps/watch-groups.ts';
 import { pollingId } from '../../lambdas/bus/names.ts';
 import { offsetText } from '../../lambdas/contract/offsets.ts';
@@ -190,5 +192,93 @@ describe('a session', () => {
     const back = await connect(2, short, { pid: pidOf(socket) });
     expect(back.dismissed).toBe(true);
     expect(await heardBy('member:1')).toBe(0);
+  });
+});
+
+describe('a session whose client was proven by an event', () => {
+  const late = defineApp({
+    name: 'late',
+    rooms: { 'mine:': { canJoin: () => true } },
+    clientEvents: {
+      prove: {
+        payload: z.number(),
+        async handle(socket, who) {
+          await socket.countAs(who);
+          await socket.join(`mine:${who}`);
+        },
+      },
+      'prove until': {
+        payload: z.number(),
+        async handle(socket, until) {
+          await socket.expireAt(until);
+          await socket.join('mine:1');
+        },
+      },
+    },
+  });
+  let connections: number;
+  let pid: string;
+  let last: Client;
+  const begin = async (connectionsPerUser: number) => {
+    at = await world({ applications: [late], limits: { connectionsPerUser } });
+    connections = 1;
+    last = await Client.connect(at, connections);
+    pid = pidOf(last);
+  };
+  /** On another connection, 90 minutes later. */
+  const isBack = async () => {
+    at.clock.advance(90 * MINUTE);
+    await at.lifecycle.disconnected(last.connectionId);
+    connections += 1;
+    last = await Client.connect(at, connections, { auth: { pid } });
+    return pidOf(last) === pid;
+  };
+
+  test.each([20, 0])(
+    'is had back once by its pid alone, and then is a new one: %i connections of a user',
+    async (most) => {
+      await begin(most);
+      expect(await last.ask('prove', 1)).toEqual({ ok: true });
+      expect([await isBack(), await heardBy('mine:1')]).toEqual([true, 1]);
+      expect([await isBack(), await heardBy('mine:1')]).toEqual([false, 0]);
+    },
+  );
+
+  test.each([20, 0])('is had back as often as it is proven anew: %i connections of a user', async (most) => {
+    await begin(most);
+    for (let times = 0; times < 4; times += 1) {
+      for (let n = 0; n < 2; n += 1) expect(await last.ask('prove', 1)).toEqual({ ok: true });
+      expect([await isBack(), await heardBy('mine:1')]).toEqual([true, 1]);
+    }
+    expect(await isBack()).toBe(false);
+  });
+
+  test('is had back no further by the proof of one who may not have another connection', async () => {
+    await begin(1);
+    await last.ask('prove', 1);
+    const other = await Client.connect(at, 99);
+    await other.ask('prove', 2);
+    expect(await isBack()).toBe(true);
+    expect(await last.ask('prove', 2)).toMatchObject({ error: { code: 'rate_limited' } });
+    expect([await isBack(), await heardBy('mine:1')]).toEqual([false, 0]);
+  });
+
+  test('is had back once where all that is known of the proof is when it ends', async () => {
+    await begin(20);
+    await last.ask('prove until', at.clock.now() + 24 * 60 * MINUTE);
+    expect([await isBack(), await isBack(), await heardBy('mine:1')]).toEqual([true, false, 0]);
+  });
+
+  test('is a new one where its row, of an earlier version, does not say when it was proven', async () => {
+    await begin(20);
+    await last.ask('prove', 1);
+    const rows = (await at.table.rows()).map(({ provenOn: _, ...row }) => row);
+    await at.table.restore(rows);
+    expect([await isBack(), await heardBy('mine:1')]).toEqual([false, 0]);
+  });
+
+  test('that was never proven so is had back any number of times', async () => {
+    await begin(20);
+    for (let times = 0; times < 4; times += 1) expect(await isBack()).toBe(true);
   });
 });
