@@ -27,13 +27,23 @@ export const MARGIN = 2;
 /** Connections that an instance remembers; whoever was silent for longest is forgotten, and has a full bucket again. */
 const MOST_REMEMBERED = 10_000;
 
+/** An IPv4 address as one of IPv6, in the one form in which a URL has it. */
+const MAPPED = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/;
+
 /**
  * What an address is counted as. Whoever has one IPv6 address has the 2^64 of its network (RFC 4291, 2.5.4), so that is
- * what counts.
+ * what counts. An IPv4 address that is written as one of IPv6 (2.5.5.2) is counted as what it is: all of them are in one such network.
  */
 export function countedAddress(address: string): string {
   if (!isIPv6(address)) return address;
-  const [head = '', tail] = address.toLowerCase().split('%', 1).join('').split('::');
+  const bare = address.toLowerCase().split('%', 1).join('');
+  const mapped = MAPPED.exec(new URL(`http://[${bare}]`).hostname);
+  if (mapped !== null)
+    return mapped
+      .slice(1)
+      .flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 0xff])
+      .join('.');
+  const [head = '', tail] = bare.split('::');
   const groups = head === '' ? [] : head.split(':');
   const rest = tail === undefined || tail === '' ? [] : tail.split(':');
   const zeros = tail === undefined ? 0 : Math.max(0, 8 - groups.length - rest.length);

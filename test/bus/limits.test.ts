@@ -545,6 +545,24 @@ describe('the connections', () => {
     expect(at.wire.closed).toHaveLength(1);
   });
 
+  test.each([
+    ['200 characters of two bytes each', 'é'.repeat(200)],
+    ['9,000 characters', 'a'.repeat(9_000)],
+    ['a number', 7],
+  ])('of a user are counted whatever its id: %s', async (_, who) => {
+    await begin({ limits: { connectionsPerUser: 2 } });
+    for (const n of [11, 12, 13]) await enter(n, { id: who });
+    expect(at.wire.to(connectionId(13)).at(-1)).toBe(REFUSED);
+    await enter(14, { id: `${who} ` });
+    expect(at.wire.closed).toEqual([connectionId(13)]);
+  });
+
+  test.each(['', '\ud800', 1.5, null])('of who has the id %j, which names nobody, are not', async (who) => {
+    await begin({ limits: { connectionsPerUser: 1 } });
+    for (const n of [11, 12]) await enter(n, { id: who });
+    expect(at.wire.closed).toEqual([]);
+  });
+
   test('of a user that has left are free again, and none of its rows stays', async () => {
     await begin({ limits: { connectionsPerUser: 2 } });
     for (const n of [11, 12]) await enter(n, { id: 'ana' });
@@ -690,6 +708,11 @@ test.each([
   ['2001:db8::1', '2001:db8:0:0::/64'],
   ['::1', '0:0:0:0::/64'],
   ['fe80::', 'fe80:0:0:0::/64'],
+  ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+  ['::ffff:192.0.2.1', '192.0.2.1'],
+  ['::FFFF:c000:0201', '192.0.2.1'],
+  ['0:0:0:0:0:ffff:c000:201', '192.0.2.1'],
+  ['::ffff:0:0:192.0.2.1', '0:0:0:0::/64'],
 ])('the address %s is counted as %s', (address, counted) => {
   expect(countedAddress(address)).toBe(counted);
 });
