@@ -198,6 +198,12 @@ describe('a session', () => {
 describe('a session whose client was proven by an event', () => {
   const late = defineApp({
     name: 'late',
+    auth: {
+      authenticate: async ({ auth }) => {
+        const { until } = (auth ?? {}) as { until?: number };
+        return until === undefined ? { kind: 'accepted' } : { kind: 'accepted', expiresAt: until };
+      },
+    },
     rooms: { 'mine:': { canJoin: () => true } },
     clientEvents: {
       prove: {
@@ -275,6 +281,26 @@ describe('a session whose client was proven by an event', () => {
     const rows = (await at.table.rows()).map(({ provenOn: _, ...row }) => row);
     await at.table.restore(rows);
     expect([await isBack(), await heardBy('mine:1')]).toEqual([false, 0]);
+  });
+
+  test.each([
+    ['the event', 8, 4],
+    ['the handshake', 4, 8],
+  ])('ends, once it is had back, with the proof that ends first: that of %s', async (_, handshake, event) => {
+    await begin(20);
+    const start = at.clock.now();
+    expect(await last.ask('prove until', start + event * MINUTE)).toEqual({ ok: true });
+    await at.lifecycle.disconnected(last.connectionId);
+    last = await Client.connect(at, 2, { auth: { pid, until: start + handshake * MINUTE } });
+    expect(pidOf(last)).toBe(pid);
+    for (let minute = 1; minute < 4; minute += 1) {
+      at.clock.advance(MINUTE);
+      await at.sweeper.sweep();
+    }
+    expect(await isOpen(last.connectionId)).toBe(true);
+    at.clock.advance(MINUTE);
+    await at.sweeper.sweep();
+    expect(await isOpen(last.connectionId)).toBe(false);
   });
 
   test('that was never proven so is had back any number of times', async () => {
