@@ -131,6 +131,12 @@ export interface AppSocket<Events extends EventSchemas, Identity> extends SelfBr
    * joined by that proof: who is in one would stay where this fails. As with `countAs` the proof has to be shown on every `connect`.
    */
   expireAt(at: number): Promise<void>;
+  /**
+   * Writes what was changed in `data`, then reads the socket again: its rooms and data, as other handlers may have changed them. Not in
+   * `canJoin`, which it would wait for.
+   * @throws BusError `not_found` where it is closed
+   */
+  refresh(): Promise<void>;
   /** Whether something becomes true within 1.5 s, re-reading the socket meanwhile (design D13). */
   eventually(predicate: () => boolean): Promise<boolean>;
 }

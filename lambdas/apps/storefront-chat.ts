@@ -7,6 +7,7 @@ import {
   joinWhileOpen,
   mayJoinConversation,
   optionalJwt,
+  type Proof,
   provenIdentity,
   requireConversation,
   requireIdentity,
@@ -58,9 +59,9 @@ export const storefrontChat = defineApp({
           const proof = await verifiedToken(token, socket.handshake, context);
           requireIdentity(context, { ...proof.identity, username: undefined }, customerId, 'customerId');
           await socket.countAs(proof.identity.id);
-          await becomeCustomer(socket, customerId);
-          socket.data.proof = { ...proof };
+          // Before it is in a room by this proof: where it fails, nobody would end that.
           if (proof.expiresAt !== undefined) await socket.expireAt(proof.expiresAt);
+          await becomeCustomer(socket, customerId, proof);
         } else {
           requireIdentity(context, identityOf(socket, context), customerId, 'customerId');
           await becomeCustomer(socket, customerId);
@@ -75,9 +76,11 @@ export const storefrontChat = defineApp({
         const conversationId = conversationOf(payload);
         const room = CONVERSATION + conversationId;
         await requireOpen(socket, conversationId, context);
-        await joinWhileOpen(socket, room, () =>
-          requireConversation(context, identityOf(socket, context), conversationId, room),
-        );
+        await joinWhileOpen(socket, room, async () => {
+          // It may have become somebody else, who has left the rooms that there were before this one.
+          await socket.refresh();
+          await requireConversation(context, identityOf(socket, context), conversationId, room);
+        });
         return { ok: true, conversationId };
       },
     },
@@ -147,15 +150,35 @@ function identityOf(socket: StoreSocket, context: AppContext): TokenIdentity | u
   return provenIdentity(socket.data.proof, context) ?? socket.identity;
 }
 
-/** A socket is one customer at a time: whoever was it before takes its rooms along. */
-async function becomeCustomer(socket: StoreSocket, customerId: Id): Promise<void> {
+/**
+ * A socket is one customer at a time: whoever was it before takes its rooms along. Once it is written who it is now it is looked again
+ * which rooms there are: a join that was asked for as somebody else comes before that, or looks at what is written from within.
+ * @throws BusError `forbidden` where another event has made it somebody else meanwhile
+ */
+async function becomeCustomer(socket: StoreSocket, customerId: Id, proof?: Proof): Promise<void> {
+  const own = USER + customerId;
   const former = customerOf(socket);
-  if (former !== undefined && String(former) !== String(customerId)) {
-    const theirs = [...socket.rooms].filter((room) => room.startsWith(USER) || room.startsWith(CONVERSATION));
-    for (const room of theirs) await socket.leave(room);
-  }
+  const wasOther = former !== undefined && String(former) !== String(customerId);
+  await leaveOthers(socket, own, wasOther);
   socket.data.customerId = customerId;
-  await socket.join(USER + customerId);
+  if (proof !== undefined) socket.data.proof = { ...proof };
+  await requireStill(socket, customerId);
+  await leaveOthers(socket, own, wasOther);
+  await joinWhileOpen(socket, own, () => requireStill(socket, customerId));
+}
+
+async function requireStill(socket: StoreSocket, customerId: Id): Promise<void> {
+  await socket.refresh();
+  if (String(customerOf(socket)) === String(customerId)) return;
+  throw new BusError('forbidden', 'the socket has become another customer meanwhile');
+}
+
+/** Where it was somebody else, which a room of theirs tells as well. */
+async function leaveOthers(socket: StoreSocket, own: string, wasOther: boolean): Promise<void> {
+  const users = [...socket.rooms].filter((room) => room.startsWith(USER) && room !== own);
+  if (!wasOther && users.length === 0) return;
+  const conversations = [...socket.rooms].filter((room) => room.startsWith(CONVERSATION));
+  for (const room of [...conversations, ...users]) await socket.leave(room);
 }
 
 /** A token sent with `authenticate` just before may still be under way (design D13). */

@@ -264,6 +264,12 @@ export interface AnySocket extends AnySelf {
    */
   expireAt(at: Millis): Promise<void>;
   /**
+   * Writes what was changed in `data`, then reads the socket again: its rooms and data, as other handlers may have changed them. Not in
+   * `canJoin`, which it would wait for.
+   * @throws BusError `not_found` where it is closed
+   */
+  refresh(): Promise<void>;
+  /**
    * Whether something becomes true of this socket within 1.5 s, re-reading it meanwhile: API Gateway runs one
    * client's messages concurrently, so what an earlier message set may still be under way (design D13).
    */

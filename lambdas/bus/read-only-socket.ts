@@ -71,6 +71,7 @@ export class ReadOnlySocket extends Mute implements AnySocket {
   readonly disconnect = refuse;
   readonly expireAt = refuse;
   readonly countAs = refuse;
+  readonly refresh = refuse;
 
   constructor(io: AnyNamespace, handshake: Handshake, identity: Json | undefined) {
     super();

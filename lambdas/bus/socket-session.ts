@@ -346,6 +346,14 @@ export class ApplicationSocket implements AnySocket {
     });
   }
 
+  refresh(): Promise<void> {
+    return this.#session.enqueue(async () => {
+      await this.save();
+      if (!(await this.#session.refresh())) throw new BusError('not_found', 'the socket is closed');
+      this.#takeFresh();
+    });
+  }
+
   async eventually(predicate: () => boolean): Promise<boolean> {
     const { clock } = this.#session.bus;
     const deadline = clock.now() + PREREQUISITE_MS;
@@ -417,14 +425,20 @@ export class ApplicationSocket implements AnySocket {
     if (allowed !== true) throw new BusError('forbidden', `the room ${room} is not open to this socket`);
   }
 
-  /** Takes over keys that another invocation saved meanwhile, except those changed here. */
+  /** Takes over keys that another invocation saved or removed meanwhile, except those changed here. */
   #takeFresh(): void {
     const fresh = dataOf(this.#application, this.#session.record.data);
-    for (const [name, value] of Object.entries(fresh)) {
+    for (const name of new Set([...Object.keys(fresh), ...Object.keys(this.#saved)])) {
       const mine = Object.hasOwn(this.data, name) ? JSON.stringify(this.data[name]) : undefined;
       if (mine !== this.#saved[name]) continue;
-      this.data[name] = value;
-      this.#saved[name] = JSON.stringify(value);
+      const value = fresh[name];
+      if (value === undefined) {
+        delete this.data[name];
+        delete this.#saved[name];
+      } else {
+        this.data[name] = value;
+        this.#saved[name] = JSON.stringify(value);
+      }
     }
   }
 }

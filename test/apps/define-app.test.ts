@@ -503,6 +503,52 @@ class MeanwhileClock extends FakeClock {
   }
 }
 
+describe('refresh', () => {
+  test('writes what was changed, and sees what others have joined, saved and removed meanwhile', async () => {
+    let meanwhile = async () => {};
+    const script: Script = async (socket, what) => {
+      if (what === 'begin') Object.assign(socket.data, { theirs: 1, gone: 1, mine: 1 });
+      if (what === 'other') {
+        expect(socket.data).toEqual({ theirs: 1, gone: 1, mine: 2 });
+        await socket.join('list:1');
+        socket.data.theirs = 2;
+        delete socket.data.gone;
+      }
+      if (what !== 'look') return;
+      socket.data.mine = 2;
+      void socket.refresh();
+      await socket.refresh();
+      await meanwhile();
+      socket.data.own = 3;
+      await socket.refresh();
+      expect(socket.data).toEqual({ theirs: 2, mine: 2, own: 3 });
+      expect([...socket.rooms]).toEqual([socket.id, 'list:1']);
+    };
+    const at = await world({ applications: [lists(script)] });
+    const ana = await Client.connect(at, 1);
+    await ana.ask('run', 'begin');
+    meanwhile = async () => void expect(await ana.ask('run', 'other')).toEqual({ ok: true });
+    expect(await ana.ask('run', 'look')).toEqual({ ok: true });
+    expect((await at.store.socket({ namespace: '/', id: ana.id }))?.data).toEqual({
+      'lists:theirs': 2,
+      'lists:mine': 2,
+      'lists:own': 3,
+    });
+  });
+
+  test('refuses where the socket is closed', async () => {
+    const script: Script = async (socket) => {
+      await socket.disconnect();
+      await socket.refresh();
+    };
+    const at = await world({ applications: [lists(script)] });
+    const ana = await Client.connect(at, 1);
+    await ana.ask('run');
+    expect(ana.dismissed).toBe(true);
+    expect(at.log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+});
+
 describe('eventually', () => {
   const script: Script = async (socket, what) => {
     if (what === 'join') return void (await socket.join('list:1'));

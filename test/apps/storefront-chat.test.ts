@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Emitter, PayloadError, storefront } from '../../emitter/index.ts';
 import { storefrontChat } from '../../lambdas/apps/storefront-chat.ts';
 import { watchGroups } from '../../lambdas/apps/watch-groups.ts';
@@ -321,6 +321,22 @@ describe('where identities are to be proven', () => {
     expect(await ana.ask('join-conversation', 'd')).toMatchObject(refused('unauthenticated'));
     expect(await ana.ask('typing-start', { conversationId: 'c' })).toMatchObject(refused('unauthenticated'));
   });
+
+  test.each(['saveExpiry', 'addDue'] as const)(
+    'a token in the payload opens nothing where its end could not be written: %s',
+    async (call) => {
+      const at = await bus('token');
+      const ana = await client(at);
+      const proof = await token({ sub: '1', exp: seconds(120) });
+      vi.spyOn(at.store, call).mockRejectedValueOnce(new Error('throttled'));
+      expect(await ana.ask('authenticate', { customerId: 1, token: proof })).toMatchObject(
+        refused('internal'),
+      );
+      expect([await audience(at, 'user_1'), ana.heard('authenticated')]).toEqual([0, []]);
+      expect(await ana.ask('authenticate', { customerId: 1, token: proof })).toMatchObject({ ok: true });
+      expect(await audience(at, 'user_1')).toBe(1);
+    },
+  );
 
   test('what is kept of a token in the payload is not the token', async () => {
     const at = await bus('token');

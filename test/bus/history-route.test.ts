@@ -188,6 +188,7 @@ describe('what canJoin is shown', () => {
     ['disconnect', (socket) => socket.disconnect()],
     ['end', (socket) => socket.expireAt(1)],
     ['count', (socket) => socket.countAs(1)],
+    ['refresh', (socket) => socket.refresh()],
   ];
   test.each(acts)('cannot %s', async (_what, doIt) => {
     act = doIt;
