@@ -12,6 +12,7 @@ const manifestSchema = z.looseObject({
     z.string(),
     z.looseObject({
       type: z.string(),
+      environment: z.optional(z.string()),
       properties: z.optional(
         z.looseObject({ templateFile: z.optional(z.string()), file: z.optional(z.string()) }),
       ),
@@ -50,6 +51,10 @@ export type TemplateResource = z.output<typeof resourceSchema>;
 
 export interface Assembly {
   readonly stackName: string;
+  /** Twelve digits; undefined where the stack's `env` leaves it open. */
+  readonly accountId: string | undefined;
+  /** Undefined where the stack's `env` leaves it open. */
+  readonly region: string | undefined;
   readonly template: Template;
   /** Directory of an asset by the object key that a function's `Code.S3Key` names. */
   readonly assets: ReadonlyMap<string, string>;
@@ -82,7 +87,24 @@ export async function readAssembly(directory: string, name?: string): Promise<As
     readJson(join(root, templateFile), templateSchema),
     ...manifests.map((file) => readAssets(root, file)),
   ]);
-  return { stackName: stack[0], template, assets: new Map(assets.flat()) };
+  return {
+    stackName: stack[0],
+    ...environmentOf(stack[1].environment),
+    template,
+    assets: new Map(assets.flat()),
+  };
+}
+
+/**
+ * Where a stack is to be deployed. CDK writes what its `env` gives into the template's ARNs, so that the rest has to say
+ * the same (aws-cdk-lib/cx-api, `EnvironmentUtils` and its `UNKNOWN_ACCOUNT`, `UNKNOWN_REGION`).
+ */
+function environmentOf(environment = ''): Pick<Assembly, 'accountId' | 'region'> {
+  const [, account, region] = /^aws:\/\/([^/]+)\/([^/]+)$/.exec(environment) ?? [];
+  return {
+    accountId: account === 'unknown-account' ? undefined : account,
+    region: region === 'unknown-region' ? undefined : region,
+  };
 }
 
 async function readAssets(root: string, file: string): Promise<[string, string][]> {

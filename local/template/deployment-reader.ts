@@ -40,16 +40,15 @@ import {
   tableSchema,
 } from './resource-schemas.ts';
 
-/** AWS's own example account; nothing locally belongs to an account. */
+/** Where a stack is that leaves it open: AWS's own example account, and the Region of most examples. */
 const LOCAL_ACCOUNT_ID = '123456789012';
+const LOCAL_REGION = 'us-east-1';
 
 export interface DeploymentPlace {
   /** Origin that stands for the WebSocket API's `https://{api}.execute-api…`, for example `http://127.0.0.1:3000`. */
   readonly callbackOrigin: string;
   /** Origin that stands for the HTTP API's endpoint. */
   readonly httpOrigin: string;
-  /** @default us-east-1 */
-  readonly region?: string;
   /**
    * Whether resources that do not run here are left out instead of refused: for stacks in which a deployment is one part
    * of many. What refers to them gets a text that names them.
@@ -96,8 +95,8 @@ class DeploymentReader {
     this.#place = place;
     this.#locale = {
       stackName: assembly.stackName,
-      region: place.region ?? 'us-east-1',
-      accountId: LOCAL_ACCOUNT_ID,
+      region: assembly.region ?? LOCAL_REGION,
+      accountId: assembly.accountId ?? LOCAL_ACCOUNT_ID,
       partition: 'aws',
       urlSuffix: 'amazonaws.com',
     };
