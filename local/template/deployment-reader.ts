@@ -51,7 +51,7 @@ export interface DeploymentPlace {
   readonly httpOrigin: string;
   /**
    * Whether resources that do not run here are left out instead of refused: for stacks in which a deployment is one part
-   * of many. What refers to them gets a text that names them.
+   * of many. What refers to them gets a text that names them. The part that has to be there is a WebSocket API.
    * @default false
    */
   readonly leaveOut?: boolean;
@@ -116,6 +116,7 @@ class DeploymentReader {
 
   read(): Deployment {
     this.#nameEverything();
+    if (this.#place.leaveOut === true) this.#checkDeployment();
     const { stackName, region, accountId } = this.#locale;
     return {
       stackName,
@@ -178,6 +179,18 @@ class DeploymentReader {
         this.#secrets.push([reference, randomBytes(SECRET_BYTES).toString('hex')]);
       }
     }
+  }
+
+  /** What is left of a stack without a deployment would start, and answer nothing. */
+  #checkDeployment(): void {
+    if (this.#api('WEBSOCKET') !== undefined) return;
+    const nested = this.#resources('AWS::CloudFormation::Stack').map(([logicalId]) => logicalId);
+    const reason =
+      nested.length === 0
+        ? '--stack <name> chooses another'
+        : `nested stacks do not run here (${nested.join(', ')}); move it into a Stack of its own`;
+    const { stackName } = this.#locale;
+    throw new TemplateError('unsupported_resource', `the stack ${stackName}`, `has no SocketBus: ${reason}`);
   }
 
   #ownName(logicalId: string, { Type, Properties = {} }: TemplateResource): string | undefined {
