@@ -4,6 +4,7 @@
  */
 import type { Message } from '@aws-sdk/client-sqs';
 import * as z from 'zod/mini';
+import { PUBLISH_DETAIL_TYPE, PUBLISH_SOURCE } from '../lambdas/contract/event-bridge.ts';
 
 /** Whoever gave it up, and so the form that it has in the queue. */
 export type Kind = 'lambda' | 'eventbridge';
@@ -27,6 +28,10 @@ export interface Replayable {
 export interface Foreign {
   readonly kind: 'unknown';
   readonly reason: string;
+  /** Of an event that is left: what it was for, its id and why it was given up. */
+  readonly function?: string;
+  readonly id?: string | undefined;
+  readonly error?: string | undefined;
 }
 
 const FUNCTION_ARN = /^arn:[^:]+:lambda:[^:]+:(\d{12}):function:[\w-]+(?::[\w$-]+)?$/;
@@ -46,6 +51,8 @@ const recordSchema = z.looseObject({
 const withPayload = z.looseObject({ requestPayload: z.unknown() });
 const failureSchema = z.looseObject({ errorType: z.string() });
 const identified = z.looseObject({ id: z.string() });
+/** EventBridge's envelope (user guide, "Events in Amazon EventBridge"), which is no input that a rule has made. */
+const eventSchema = z.looseObject({ source: z.string(), 'detail-type': z.string(), detail: z.unknown() });
 
 /** @param accountId of the queue: a function elsewhere is none that this queue is for */
 export function readDeadLetter(message: Message, accountId: string | undefined): Replayable | Foreign {
@@ -80,19 +87,35 @@ function ofLambda(body: unknown): Replayable | Foreign {
   };
 }
 
-/** EventBridge could not hand it to Lambda: the body is the event itself. */
-function ofEventBridge(message: Message, functionArn: string, event: unknown): Replayable {
+/**
+ * EventBridge could not hand it to Lambda. The guide does not say what the body is where the rule has an input transformer;
+ * those who looked saw the event itself (docs/verify-on-aws.md). `publish` would take any event and drop what asks for no
+ * publish, so an event is replayed only where the rule hands it on as it is: one that asks for a publish.
+ */
+function ofEventBridge(message: Message, functionArn: string, body: unknown): Replayable | Foreign {
   const attribute = (name: string) => message.MessageAttributes?.[name]?.StringValue;
+  const id = idOf(body);
+  const error = attribute('ERROR_CODE');
+  if (isEventOfOthers(body)) {
+    const rule = attribute('RULE_ARN') ?? 'its rule';
+    const reason = `it is an event as it was put on its bus, and not what ${rule} makes of it for the function`;
+    return { ...foreign(reason), function: functionArn, id, error };
+  }
   const retries = Number.parseInt(attribute('RETRY_ATTEMPTS') ?? '', 10);
   return {
     kind: 'eventbridge',
     functionArn,
     payload: message.Body ?? '',
-    id: idOf(event),
-    error: attribute('ERROR_CODE'),
+    id,
+    error,
     attempts: Number.isNaN(retries) ? undefined : retries + 1,
     requestId: undefined,
   };
+}
+
+function isEventOfOthers(body: unknown): boolean {
+  const { success, data } = z.safeParse(eventSchema, body);
+  return success && !(data.source === PUBLISH_SOURCE && data['detail-type'] === PUBLISH_DETAIL_TYPE);
 }
 
 function idOf(payload: unknown): string | undefined {

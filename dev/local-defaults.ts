@@ -4,7 +4,8 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 export const LOCAL_ENDPOINT = 'http://localhost:3000';
 /** The person at the laptop, as the local stack knows them; worth nothing anywhere else. */
 export const LOCAL_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local-secret-key' };
-const LOCAL_REGION = 'us-east-1';
+/** Where a local stack is unless its `env` says otherwise; the environment's Region wins. */
+export const LOCAL_REGION = 'us-east-1';
 
 /** The command line cannot be understood. */
 export class UsageError extends Error {

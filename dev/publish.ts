@@ -11,6 +11,7 @@ import {
   isLocal,
   LOCAL_CREDENTIALS,
   LOCAL_ENDPOINT,
+  LOCAL_REGION,
   localIdentity,
   parsedOptions,
   UsageError,
@@ -100,9 +101,12 @@ function hint(error: PublishError, { endpoint, url }: EmitterOptions): string {
   const address = url ?? endpoint;
   if (address === undefined || !isLocal(address)) return '';
   if (error.code === 'unreachable') return `; is "npm start" running at ${new URL(address).origin}?`;
-  if (error.code === 'forbidden' && process.env.AWS_ACCESS_KEY_ID)
+  if (error.code !== 'forbidden') return '';
+  const { AWS_ACCESS_KEY_ID, AWS_REGION, AWS_DEFAULT_REGION } = process.env;
+  if (AWS_ACCESS_KEY_ID)
     return `; signed with AWS_ACCESS_KEY_ID of the environment, but the local stack knows "${LOCAL_CREDENTIALS.accessKeyId}"`;
-  return '';
+  const region = AWS_REGION || AWS_DEFAULT_REGION || LOCAL_REGION;
+  return `; signed for ${region}: a stack whose env names another Region wants AWS_REGION set to that`;
 }
 
 function print(result: unknown): void {

@@ -16,7 +16,7 @@ const USAGE = `socketbus-local [options]     runs a CDK app's stack that has a S
 
   --app <command>   what synthesises the app                       (default "app" in ./cdk.json)
   --assembly <dir>  an assembly that is there already, like cdk.out; then nothing is synthesised
-  --stack <id>      which of the app's stacks                      (default the only one)
+  --stack <name>    which of the app's stacks, Shop or Prod/Shop   (default the only one)
   --port <n>        port to listen on; 0 for any free one          (default PORT or 3000)
   --json-logs       print the functions' logs as they are
   --help            show this

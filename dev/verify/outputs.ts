@@ -4,7 +4,8 @@ import { promisify } from 'node:util';
 import * as z from 'zod/mini';
 import { UsageError } from '../local-defaults.ts';
 
-const outputsSchema = z.array(z.object({ OutputKey: z.string(), OutputValue: z.string() }));
+/** A stack without outputs has no list of them. */
+const outputsSchema = z.nullable(z.array(z.object({ OutputKey: z.string(), OutputValue: z.string() })));
 
 export type Outputs = ReadonlyMap<string, string>;
 
@@ -15,7 +16,7 @@ export async function outputsOf(stack: string): Promise<Outputs> {
   const { stdout } = await promisify(execFile)('aws', [...args, ...query]).catch((error: unknown) => {
     throw new UsageError(`--stack: the AWS CLI does not tell of "${stack}": ${reasonOf(error)}`);
   });
-  const outputs = outputsSchema.parse(JSON.parse(stdout));
+  const outputs = outputsSchema.parse(JSON.parse(stdout)) ?? [];
   return new Map(outputs.map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
 }
 

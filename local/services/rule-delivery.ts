@@ -42,7 +42,7 @@ export class RuleDelivery {
     const payload = payloadOf(target, event);
     if (payload === undefined) {
       const error = new TransformError(ruleArn);
-      return this.#giveUp(ruleArn, target, JSON.stringify(event), { error, retries: 0 });
+      return this.#giveUp(ruleArn, target, event, { error, retries: 0 });
     }
     const expires = clock.now() + target.maxAgeSeconds * 1000;
     for (let retries = 0; !this.#closed; retries += 1) {
@@ -58,7 +58,7 @@ export class RuleDelivery {
               : undefined;
         const hopeless = !isRetryable(error);
         if (hopeless || exhausted !== undefined)
-          return this.#giveUp(ruleArn, target, payload, {
+          return this.#giveUp(ruleArn, target, event, {
             error,
             retries,
             ...(hopeless ? {} : { exhausted }),
@@ -73,10 +73,11 @@ export class RuleDelivery {
     this.#closed = true;
   }
 
+  /** The queue gets the event itself, whatever the target was to have: as far as known, see docs/verify-on-aws.md. */
   #giveUp(
     ruleArn: string,
     { functionArn, deadLetterQueue }: RuleTarget,
-    body: string,
+    event: unknown,
     end: { readonly error: unknown; readonly retries: number; readonly exhausted?: Exhausted | undefined },
   ): void {
     if (deadLetterQueue === undefined) return;
@@ -91,7 +92,7 @@ export class RuleDelivery {
       RETRY_ATTEMPTS: text(String(retries)),
     };
     try {
-      this.#options.send({ queueArn: deadLetterQueue, body, attributes }, ruleArn);
+      this.#options.send({ queueArn: deadLetterQueue, body: JSON.stringify(event), attributes }, ruleArn);
     } catch {
       // On AWS a number in InvocationsFailedToBeSentToDlq: the event is lost, and nobody is told.
     }

@@ -40,19 +40,18 @@ import {
   tableSchema,
 } from './resource-schemas.ts';
 
-/** AWS's own example account; nothing locally belongs to an account. */
+/** Where a stack is that leaves it open: AWS's own example account, and the Region of most examples. */
 const LOCAL_ACCOUNT_ID = '123456789012';
+const LOCAL_REGION = 'us-east-1';
 
 export interface DeploymentPlace {
   /** Origin that stands for the WebSocket API's `https://{api}.execute-api…`, for example `http://127.0.0.1:3000`. */
   readonly callbackOrigin: string;
   /** Origin that stands for the HTTP API's endpoint. */
   readonly httpOrigin: string;
-  /** @default us-east-1 */
-  readonly region?: string;
   /**
    * Whether resources that do not run here are left out instead of refused: for stacks in which a deployment is one part
-   * of many. What refers to them gets a text that names them.
+   * of many. What refers to them gets a text that names them. The part that has to be there is a WebSocket API.
    * @default false
    */
   readonly leaveOut?: boolean;
@@ -96,8 +95,8 @@ class DeploymentReader {
     this.#place = place;
     this.#locale = {
       stackName: assembly.stackName,
-      region: place.region ?? 'us-east-1',
-      accountId: LOCAL_ACCOUNT_ID,
+      region: assembly.region ?? LOCAL_REGION,
+      accountId: assembly.accountId ?? LOCAL_ACCOUNT_ID,
       partition: 'aws',
       urlSuffix: 'amazonaws.com',
     };
@@ -117,6 +116,7 @@ class DeploymentReader {
 
   read(): Deployment {
     this.#nameEverything();
+    if (this.#place.leaveOut === true) this.#checkDeployment();
     const { stackName, region, accountId } = this.#locale;
     return {
       stackName,
@@ -179,6 +179,18 @@ class DeploymentReader {
         this.#secrets.push([reference, randomBytes(SECRET_BYTES).toString('hex')]);
       }
     }
+  }
+
+  /** What is left of a stack without a deployment would start, and answer nothing. */
+  #checkDeployment(): void {
+    if (this.#api('WEBSOCKET') !== undefined) return;
+    const nested = this.#resources('AWS::CloudFormation::Stack').map(([logicalId]) => logicalId);
+    const reason =
+      nested.length === 0
+        ? '--stack <name> chooses another'
+        : `nested stacks do not run here (${nested.join(', ')}); move it into a Stack of its own`;
+    const { stackName } = this.#locale;
+    throw new TemplateError('unsupported_resource', `the stack ${stackName}`, `has no SocketBus: ${reason}`);
   }
 
   #ownName(logicalId: string, { Type, Properties = {} }: TemplateResource): string | undefined {

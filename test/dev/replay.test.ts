@@ -85,8 +85,11 @@ describe('npm run replay', { timeout: 60_000 }, () => {
     bus.stack.faults.clear();
   }
 
-  /** An event that EventBridge could not hand to `publish`. */
-  async function undeliverable(detail: object, id = 'e-1'): Promise<void> {
+  /** An event that EventBridge could not hand to `publish`, and what its rule would have made of it. */
+  async function undeliverable(
+    detail: object,
+    { id = 'e-1', source = 'socketbus.publish', made }: { id?: string; source?: string; made?: string } = {},
+  ): Promise<void> {
     const { stack } = bus;
     const [queue] = stack.deployment.queues;
     const [rule] = stack.deployment.eventRules;
@@ -100,8 +103,9 @@ describe('npm run replay', { timeout: 60_000 }, () => {
         stack.queues.deliver(message, { kind: 'service', service: 'events.amazonaws.com', sourceArn }),
     });
     expect(target?.deadLetterQueue).toBe(queue?.arn);
-    const event = { id, source: 'socketbus.publish', 'detail-type': 'Publish Request', detail };
-    await delivery.deliver(rule!.ruleArn, target!, event);
+    const event = { id, source, 'detail-type': 'Publish Request', detail };
+    const transform = made === undefined ? undefined : { paths: new Map(), template: made };
+    await delivery.deliver(rule!.ruleArn, { ...target!, transform }, event);
   }
 
   const lines = (stdout: string) =>
@@ -193,7 +197,7 @@ describe('npm run replay', { timeout: 60_000 }, () => {
     expect(await events()).toEqual([both, both, both]);
   });
 
-  test('leaves what it does not know, says why and ends with 1', async () => {
+  test('leaves what it does not know, and an event that publish would drop, says why and ends with 1', async () => {
     const arn = 'arn:aws:lambda:us-east-1:999999999999:function:publish';
     const record = { version: '1.0', requestContext: { functionArn: arn } };
     const attributes = {
@@ -210,19 +214,34 @@ describe('npm run replay', { timeout: 60_000 }, () => {
       [{ MessageBody: '{}', MessageAttributes: attributes }, 'what it was for is no Lambda function'],
     ] as const;
     for (const [message] of foreign) await ask('SendMessage', message);
+    // What a rule makes of it asks for a publish; it does not.
+    const made = { source: 'socketbus.publish', 'detail-type': 'Publish Request', detail: request };
+    await undeliverable(
+      { text: SECRET },
+      { id: 'e-2', source: 'shop.warehouse', made: JSON.stringify(made) },
+    );
     await undeliverable({ ...request, id: 'm-6', args: ['known'] });
     const { code, stdout, stderr } = await replay(['--queue', queueUrl]);
-    expect({ code, stderr }).toEqual({ code: 1, stderr: '1 replayed, 5 left in the queue\n' });
-    expect(lines(stdout).slice(0, -1)).toMatchObject(
-      foreign.map(([{ MessageBody }, reason]) => ({
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '1 replayed, 6 left in the queue\n' });
+    const { ruleArn } = bus.stack.deployment.eventRules[0]!;
+    expect(lines(stdout).slice(0, -1)).toMatchObject([
+      ...foreign.map(([{ MessageBody }, reason]) => ({
         result: 'left',
         kind: 'unknown',
         reason,
         size: Buffer.byteLength(MessageBody),
       })),
-    );
+      {
+        result: 'left',
+        kind: 'unknown',
+        function: 'arn:aws:lambda:us-east-1:123456789012:function:publish',
+        id: 'e-2',
+        error: 'NO_RESOURCE',
+        reason: `it is an event as it was put on its bus, and not what ${ruleArn} makes of it for the function`,
+      },
+    ]);
     expect(stdout).not.toContain(SECRET);
-    expect(await counts()).toEqual({ visible: 5, hidden: 0 });
+    expect(await counts()).toEqual({ visible: 6, hidden: 0 });
     const once = [['note', 'known']];
     expect(await events()).toEqual([once, once, once]);
   });

@@ -122,6 +122,17 @@ describe('npm run verify', { timeout: 60_000 }, () => {
 });
 
 describe('npm run verify, of something else', { timeout: 60_000 }, () => {
+  test('a stack without outputs is told by the output that it should have', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'socketbus-aws-'));
+    await writeFile(join(directory, 'aws'), '#!/bin/sh\necho null\n', { mode: 0o755 });
+    const { code, stderr } = await verify(['--stack', 'Shop'], { PATH: directory });
+    await rm(directory, { recursive: true });
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringContaining('the stack Shop has no output Url'),
+    });
+  });
+
   test('a Socket.IO server has neither the sessions nor the origins nor the routes', async () => {
     const http = createServer((_request, response) => response.writeHead(404).end());
     const server = new Server(http, { cors: { origin: '*' } });

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { CHECKS } from '../../dev/verify/checks.ts';
@@ -31,4 +31,18 @@ test('the points are numbered without a gap, and what is for a person is what no
   const rows = [...page.matchAll(/^\| `[^|]*\| ([\d, ]*) ?\|/gm)].map(([, numbers = '']) => numbers);
   const seen = rows.flatMap((numbers) => [...numbers.matchAll(/\d+/g)].map(([number]) => Number(number)));
   expect([...new Set([...people, ...seen])].toSorted((a, b) => a - b)).toEqual(points);
+});
+
+test('no query of the AWS CLI calls a function on a field that others of the account may not have', async () => {
+  const docs = join(REPOSITORY, 'docs');
+  const pages = (await readdir(docs)).filter((name) => name.endsWith('.md'));
+  const texts = await Promise.all(pages.map((name) => readFile(join(docs, name), 'utf8')));
+  const queries = texts.flatMap((text) =>
+    [...text.matchAll(/--query (["'])(.*?)\1/g)].map(([, , query]) => query),
+  );
+  const calls = queries.flatMap((query = '') => [
+    ...query.matchAll(/(.*?)\b(?:contains|starts_with|ends_with)\((\w+),/g),
+  ]);
+  expect(calls.length).toBeGreaterThan(0);
+  for (const [, before = '', field] of calls) expect(before).toMatch(new RegExp(`\\b${field} && $`));
 });

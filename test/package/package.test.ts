@@ -1,6 +1,7 @@
 /** The package as others get it: packed, unpacked beside its dependencies, imported, required and type-checked. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { typeErrors } from '../support/compiler.ts';
 import { heard, startTestStack, type TestStack } from '../support/stack.ts';
@@ -84,6 +85,8 @@ const TYPED = `
 import { io, type Socket } from 'socket.io-client';
 import { type ClientSocket, type DropRepeatsOptions, dropRepeats } from 'socketbus/client';
 import { Emitter, type EmitResult, emitBookingCreated, PublishError } from 'socketbus/emitter';
+import { defineApp } from 'socketbus/app';
+import type { ClientToServerEvents, ServerToClientEvents } from 'socketbus/events';
 interface Events { said: (message: { readonly text: string }) => void }
 const bus = new Emitter<Events>();
 export const result: Promise<EmitResult> = bus.to('a').emit('said', { text: 'x' });
@@ -103,10 +106,17 @@ export const stop: () => void = dropRepeats(socket, options);
 export const any: ClientSocket = io();
 // @ts-expect-error: no socket
 dropRepeats({});
+const watching: Socket<ServerToClientEvents<'watch-groups'>, ClientToServerEvents<'watch-groups'>> = io();
+watching.emit('join-group', { groupId: 1 });
+// @ts-expect-error: a misspelled event
+watching.emit('jion-group', { groupId: 1 });
+// @ts-expect-error: a part of an application that there is not
+defineApp({ nome: 'todo' });
 `;
 
 describe.each([
-  ['nodenext', 'nodenext', ['typed.mts', 'typed.cts']],
+  // Stricter than nodenext, which lets CommonJS have the types of an ES module.
+  ['node16', 'node16', ['typed.mts', 'typed.cts']],
   ['esnext', 'bundler', ['typed.ts']],
 ])('the types of the packed package, module %s resolved as %s', (module, moduleResolution, files) => {
   test('are found, and refuse what is wrong', { timeout: PATIENCE }, async () => {
@@ -122,6 +132,25 @@ describe.each([
       types: ['node'],
     };
     expect(await typeErrors(directory, files, compilerOptions)).toEqual([]);
+  });
+});
+
+test('the types of the packed package are those for require where exports are not known, as by node10', async () => {
+  const { exports, types } = JSON.parse(await readFile(join(shop.installed, 'package.json'), 'utf8')) as {
+    exports: Record<string, unknown>;
+    types: string;
+  };
+  const options = { moduleResolution: ts.ModuleResolutionKind.Node10 };
+  const found = (path: string) =>
+    ts.resolveModuleName(`socketbus${path}`, join(shop.directory, 'typed.ts'), options, ts.sys).resolvedModule
+      ?.resolvedFileName;
+  const paths = Object.keys(exports).filter((path) => path !== './package.json');
+  expect(Object.fromEntries(paths.map((path) => [path, found(path.slice(1))]))).toEqual({
+    '.': join(shop.installed, types),
+    './emitter': join(shop.installed, 'dist/emitter/cjs/emitter/index.d.ts'),
+    './client': join(shop.installed, 'dist/client/cjs/index.d.ts'),
+    './events': join(shop.installed, 'dist/emitter/cjs/lambdas/apps/events.d.ts'),
+    './app': join(shop.installed, 'dist/app/cjs/lambdas/apps/public.d.ts'),
   });
 });
 

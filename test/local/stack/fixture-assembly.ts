@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -353,15 +353,46 @@ export interface FixtureAssembly {
   readonly [Symbol.asyncDispose]: () => Promise<void>;
 }
 
-/** Writes a template as `cdk synth` would; its functions are those of `fixtures/`. */
-export async function fixtureAssembly(template: Json = fixtureTemplate()): Promise<FixtureAssembly> {
+/**
+ * Writes a template as `cdk synth` would; its functions are those of `fixtures/`.
+ *
+ * @param stages of the app, each with the stack in it; of none it is the app's own
+ */
+export async function fixtureAssembly(
+  template: Json = fixtureTemplate(),
+  stages: readonly string[] = [],
+): Promise<FixtureAssembly> {
   const directory = await mkdtemp(join(tmpdir(), 'socketbus-fixture-'));
+  if (stages.length === 0) await writeStack(directory, template);
+  else {
+    const artifact = (stage: string) => ({
+      type: 'cdk:cloud-assembly',
+      properties: { directoryName: `assembly-${stage}`, displayName: stage },
+    });
+    const artifacts = Object.fromEntries(stages.map((stage) => [`assembly-${stage}`, artifact(stage)]));
+    await writeFile(join(directory, 'manifest.json'), JSON.stringify({ version: '55.0.0', artifacts }));
+    for (const stage of stages) {
+      await mkdir(join(directory, `assembly-${stage}`));
+      await writeStack(join(directory, `assembly-${stage}`), template, stage);
+    }
+  }
+  return { directory, [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
+}
+
+async function writeStack(directory: string, template: Json, stage?: string): Promise<void> {
   const write = (name: string, content: Json) => writeFile(join(directory, name), JSON.stringify(content));
   await write('manifest.json', {
     version: '55.0.0',
     artifacts: {
       'Fixture.assets': { type: 'cdk:asset-manifest', properties: { file: 'Fixture.assets.json' } },
-      Fixture: { type: 'aws:cloudformation:stack', properties: { templateFile: 'Fixture.template.json' } },
+      [stage === undefined ? 'Fixture' : `${stage}Fixture8252`]: {
+        type: 'aws:cloudformation:stack',
+        properties: {
+          templateFile: 'Fixture.template.json',
+          ...(stage && { stackName: `${stage}-Fixture` }),
+        },
+        displayName: stage === undefined ? 'Fixture' : `${stage}/Fixture`,
+      },
     },
   });
   await write('Fixture.template.json', template);
@@ -374,5 +405,4 @@ export async function fixtureAssembly(template: Json = fixtureTemplate()): Promi
       },
     },
   });
-  return { directory, [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
 }

@@ -437,6 +437,30 @@ describe('a deployment', () => {
     await expect(deploymentOf({ ...template, Conditions })).resolves.toMatchObject({ stackName: 'Fixture' });
   });
 
+  test('may be in a stage, and in one of several by any of its names', async () => {
+    await using one = await fixtureAssembly(fixtureTemplate(), ['Prod']);
+    const only = await readAssembly(one.directory);
+    expect(readDeployment(only, PLACE).functions.get('open')?.directory).toMatch(/fixtures\/?$/);
+    expect(only.stackName).toBe('Prod-Fixture');
+    await using several = await fixtureAssembly(fixtureTemplate(), ['Prod', 'Dev']);
+    for (const name of ['Dev/Fixture', 'DevFixture8252', 'Dev-Fixture'])
+      expect(await readAssembly(several.directory, name)).toMatchObject({ stackName: 'Dev-Fixture' });
+    await expect(readAssembly(several.directory)).rejects.toThrow(
+      'expected exactly one stack, found: Prod/Fixture, Dev/Fixture; --stack <name> chooses one',
+    );
+  });
+
+  test.each([
+    [{ Chat: { Type: 'AWS::CloudFormation::Stack' } }, 'nested stacks do not run here (Chat)'],
+    [undefined, '--stack <name> chooses another'],
+  ])('is refused as one part of a stack that has none, with the resources %j', async (Resources, why) => {
+    await using assembly = await fixtureAssembly({ Resources });
+    const read = await readAssembly(assembly.directory);
+    expect(() => readDeployment(read, { ...PLACE, leaveOut: true })).toThrow(
+      `the stack Fixture: has no SocketBus: ${why}`,
+    );
+  });
+
   test('is refused when there is no assembly', async () => {
     await expect(readAssembly('/nowhere/at/all')).rejects.toMatchObject({ code: 'assembly_unreadable' });
   });
