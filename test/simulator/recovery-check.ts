@@ -45,7 +45,8 @@ function checkData({ line }: Session, row: Row, complain: (what: string) => void
 export function checkFresh(ground: Ground, { label, shown, askedAt }: Session): void {
   if (shown === undefined || !ground.isFaultless) return;
   const { line, isRefused } = shown;
-  if (isRefused || line.isOver || line.mayBeOver || line.sessions.some(({ expectsCut }) => expectsCut)) return;
+  if (isRefused || line.isOver || line.mayBeOver || line.sessions.some(({ expectsCut }) => expectsCut))
+    return;
   if (lineEnd(line) + RECOVERY_WINDOW_MS - CLOSING_MS > askedAt)
     ground.violation(`${label} was not recovered, for no reason`);
 }
