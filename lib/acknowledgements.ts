@@ -1,4 +1,4 @@
-import { type CfnElement, Stack, Validations } from 'aws-cdk-lib';
+import { type CfnElement, Stack, Token, Validations } from 'aws-cdk-lib';
 import type { Events } from './events.ts';
 import type { FrontDoor } from './front-door.ts';
 import type { Functions } from './functions.ts';
@@ -99,12 +99,23 @@ function acknowledgeFrontDoor({ distribution, key }: FrontDoor): void {
   });
 }
 
-/** A function cannot know connection ids in advance; the pack names the finding by the whole ARN. */
+/**
+ * A function cannot know connection ids in advance. The pack names the finding by the whole ARN, with the names of references in
+ * angle brackets; Region, account and (by a feature flag) partition are none where the stack's `env` says them.
+ */
 function connectionWildcards(gateway: Gateway) {
-  const api = Stack.of(gateway).getLogicalId(gateway.api.node.defaultChild as CfnElement);
-  const arn = `arn:<AWS::Partition>:execute-api:<AWS::Region>:<AWS::AccountId>:<${api}>/${gateway.stage.stageName}`;
+  const stack = Stack.of(gateway);
+  const api = stack.getLogicalId(gateway.api.node.defaultChild as CfnElement);
+  const region = literal(stack.region) ?? '<AWS::Region>';
+  const account = literal(stack.account) ?? '<AWS::AccountId>';
+  const partition = literal(stack.partition) ?? '<AWS::Partition>';
+  const arn = `arn:${partition}:execute-api:${region}:${account}:<${api}>/${gateway.stage.stageName}`;
   return ['POST', 'GET', 'DELETE'].map((method) => ({
     id: `AwsSolutions-IAM5[Resource::${arn}/${method}/@connections/*]`,
     reason: 'One method of this stage only; the id of a connection is known when it exists.',
   }));
+}
+
+function literal(text: string): string | undefined {
+  return Token.isUnresolved(text) ? undefined : text;
 }

@@ -10,7 +10,7 @@ import { FUNCTION_NAMES, type FunctionName } from '../../lambdas/contract/enviro
 import type { Bundles } from '../../lib/bundles.ts';
 import { ConfigurationError } from '../../lib/errors.ts';
 import { SocketBus, type SocketBusProps } from '../../lib/socket-bus.ts';
-import { SocketBusStack } from '../../lib/stack.ts';
+import { SocketBusStack, type SocketBusStackProps } from '../../lib/stack.ts';
 
 let outdir: string;
 let bundles: Bundles;
@@ -29,8 +29,9 @@ beforeAll(async () => {
 afterAll(() => rm(outdir, { recursive: true, force: true }));
 
 // The whole template is validated elsewhere, once; it takes seconds.
-const app = () =>
+const app = (context: Record<string, unknown> = {}) =>
   new App({
+    context,
     outdir: join(outdir, 'assembly'),
     analyticsReporting: false,
     builtinCloudFormationValidation: false,
@@ -269,17 +270,30 @@ describe('SocketBus', () => {
     });
   });
 
-  it.each([
+  it.each<[typeof AwsSolutionsChecks | typeof ServerlessChecks, SocketBusStackProps, object?]>([
     [AwsSolutionsChecks, {}],
     [ServerlessChecks, {}],
     [AwsSolutionsChecks, { frontDoor: { apiKey: true } }],
     [AwsSolutionsChecks, { jwksUrl: 'https://issuer.example/jwks.json' }],
     [ServerlessChecks, { frontDoor: { apiKey: true } }],
+    [AwsSolutionsChecks, { env: { region: 'eu-west-1' }, tracing: true }],
+    [AwsSolutionsChecks, { env: { account: '123456789012' }, stage: 'beta' }],
+    [
+      AwsSolutionsChecks,
+      { env: { region: 'cn-north-1', account: '123456789012' }, frontDoor: { apiKey: true } },
+    ],
+    [
+      AwsSolutionsChecks,
+      { env: { region: 'cn-north-1', account: '123456789012' } },
+      { '@aws-cdk/core:enablePartitionLiterals': true },
+    ],
+    [ServerlessChecks, { env: { region: 'eu-west-1', account: '123456789012' }, tracing: true }],
   ])(
     'has no finding of %o that is not acknowledged with a reason, with the settings %j',
-    (Pack, settings) => {
-      const nagged = app();
-      new SocketBusStack(nagged, 'Socketbus', { bundles, ...settings });
+    (Pack, settings, context = {}) => {
+      const nagged = app({ ...context });
+      const { bus } = new SocketBusStack(nagged, 'Socketbus', { bundles, ...settings });
+      bus.addPublishRule({ source: ['shop.orders'] }, { event: 'order' });
       const { violations } = new Pack(nagged).validateScope(nagged);
       const found = violations.map(({ ruleName, violatingResources }) => [
         ruleName,
