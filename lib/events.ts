@@ -1,6 +1,13 @@
 import { Duration, Stack } from 'aws-cdk-lib';
-import { EventBus, type EventPattern, Rule, type RuleTargetInput } from 'aws-cdk-lib/aws-events';
-import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import {
+  EventBus,
+  type EventPattern,
+  type IRuleTarget,
+  Rule,
+  type RuleTargetConfig,
+  type RuleTargetInput,
+} from 'aws-cdk-lib/aws-events';
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
@@ -13,6 +20,7 @@ import { type PublishMapping, type PublishRuleOptions, publishInput } from './pu
 const MAX_EVENT_AGE = Duration.hours(1);
 /** Two weeks, the longest that SQS keeps a message (SQS quotas page). */
 const DEAD_LETTER_RETENTION = Duration.days(14);
+const EVENTBRIDGE = new ServicePrincipal('events.amazonaws.com');
 
 export interface EventsHandlers {
   readonly publish: IFunction;
@@ -60,6 +68,7 @@ export class Events extends Construct {
       eventPattern: { source: [PUBLISH_SOURCE], detailType: [PUBLISH_DETAIL_TYPE] },
     });
     this.#publish = publish;
+    this.#letRules(publish);
     this.#publishRule.addTarget(this.#target());
     // EventBridge is done once Lambda has taken the event; from then on Lambda retries and gives up.
     for (const each of [publish, deliver]) {
@@ -88,12 +97,37 @@ export class Events extends Construct {
     return rule;
   }
 
-  #target(event?: RuleTargetInput): LambdaFunction {
+  /**
+   * All rules of this account and Region in one statement each for function and queue. One a rule, which CDK's own target
+   * writes, is too much from the tenth rule on: SQS takes 10 conditions, 20 statements and 8,192 bytes (SQS guide, "Policy
+   * quotas"), Lambda 20 KB (Lambda quotas page). It would keep nobody out either: whoever may change the targets of rules may
+   * change those of a rule that is let in.
+   */
+  #letRules(publish: IFunction): void {
+    const rules = Stack.of(this).formatArn({ service: 'events', resource: 'rule', resourceName: '*' });
+    publish.addPermission('AllowRules', { principal: EVENTBRIDGE, sourceArn: rules });
+    this.deadLetters.addToResourcePolicy(
+      new PolicyStatement({
+        sid: 'AllowRules',
+        principals: [EVENTBRIDGE],
+        actions: ['sqs:SendMessage'],
+        resources: [this.deadLetters.queueArn],
+        // It names the account, so it is enough (EventBridge guide, "Cross-service confused deputy prevention").
+        conditions: { ArnLike: { 'aws:SourceArn': rules } },
+      }),
+    );
+  }
+
+  #target(input?: RuleTargetInput): IRuleTarget {
     if (!this.#publish) throw new Error('The rules have not been added yet');
-    return new LambdaFunction(this.#publish, {
-      deadLetterQueue: this.deadLetters,
-      maxEventAge: MAX_EVENT_AGE,
-      ...(event && { event }),
-    });
+    const { functionArn: arn } = this.#publish;
+    const config: RuleTargetConfig = {
+      arn,
+      deadLetterConfig: { arn: this.deadLetters.queueArn },
+      retryPolicy: { maximumEventAgeInSeconds: MAX_EVENT_AGE.toSeconds() },
+      targetResource: this.#publish,
+      ...(input && { input }),
+    };
+    return { bind: () => config };
   }
 }

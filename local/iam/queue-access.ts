@@ -4,7 +4,7 @@ import type { AccessControl } from './access-control.ts';
 
 /**
  * Whether a call on a queue is allowed: keys and roles by their policies. A service sends for a resource of the same
- * stack, which the queue's own policy lets it; that policy is CDK's, and is not read.
+ * stack, which the queue's own policy lets it; queue policies are not read.
  */
 export function mayUseQueue(access: AccessControl, { caller, action, resource }: QueueCall): boolean {
   if (caller.kind === 'service') return true;

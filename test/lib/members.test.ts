@@ -118,6 +118,49 @@ describe('addPublishRule', () => {
     expect(logicalIds(true)).toBe(logicalIds(false));
   });
 
+  it('lets any number of rules have function and queue, in one statement each: SQS takes 10 conditions, Lambda 20 KB', () => {
+    const bus = busIn();
+    for (let rule = 0; rule < 60; rule += 1) bus.addPublishRule(pattern, { event: `order-${rule}` });
+    const found = Template.fromStack(stack);
+    found.resourceCountIs('AWS::Events::Rule', 62);
+    const rules = {
+      'Fn::Join': [
+        '',
+        [
+          'arn:',
+          { Ref: 'AWS::Partition' },
+          ':events:',
+          { Ref: 'AWS::Region' },
+          ':',
+          { Ref: 'AWS::AccountId' },
+          ':rule/*',
+        ],
+      ],
+    };
+    const queue = { 'Fn::GetAtt': [Object.keys(found.findResources('AWS::SQS::Queue'))[0], 'Arn'] };
+    found.resourcePropertiesCountIs('AWS::SQS::QueuePolicy', {}, 1);
+    found.hasResourceProperties('AWS::SQS::QueuePolicy', {
+      PolicyDocument: {
+        Statement: [
+          Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+          {
+            Sid: 'AllowRules',
+            Effect: 'Allow',
+            Principal: { Service: 'events.amazonaws.com' },
+            Action: 'sqs:SendMessage',
+            Resource: queue,
+            Condition: { ArnLike: { 'aws:SourceArn': rules } },
+          },
+        ],
+      },
+    });
+    const publish = { 'Fn::GetAtt': [functionOf('publish.handler'), 'Arn'] };
+    const permissions = found.findResources('AWS::Lambda::Permission', {
+      Properties: { FunctionName: publish, Principal: 'events.amazonaws.com' },
+    });
+    expect(Object.values(permissions).map(({ Properties }) => Properties.SourceArn)).toEqual([rules]);
+  });
+
   it('refuses what no publish may be, by field', () => {
     const bus = busIn();
     const act = () => bus.addPublishRule(pattern, { event: 'connect', namespace: 'shop' });
