@@ -11,6 +11,7 @@ import { BUILT_IN_APPLICATIONS } from '../lambdas/contract/applications.ts';
 import { TRANSPORTS } from '../lambdas/contract/environment.ts';
 import { DEFAULT_LIMITS, LIMIT_RANGES, LIMIT_VARIABLES, type Limits } from '../lambdas/contract/limits.ts';
 import { ConfigurationError, type ConfigurationIssue } from './errors.ts';
+import { pathCollision } from './paths.ts';
 
 /** Retentions that CloudWatch Logs offers, in days (API reference, PutRetentionPolicy). */
 const RETENTIONS = [
@@ -289,6 +290,8 @@ function parse(
 ): Configuration {
   const result = configurationSchema(directory).safeParse(values);
   const missing = missingSettings(values).map(({ setting, message }) => ({ name: label(setting), message }));
+  const collision = result.success ? pathCollision(result.data) : undefined;
+  if (collision !== undefined) missing.push({ name: label('wsPath'), message: collision });
   if (result.success && missing.length === 0 && issuesSoFar.length === 0) return result.data;
   const wrong = (result.error?.issues ?? []).map((issue) => {
     const setting = String(issue.path[0]);

@@ -23,9 +23,10 @@ import { HttpOrigin, type HttpOriginProps } from 'aws-cdk-lib/aws-cloudfront-ori
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import type { Gateway } from './gateway.ts';
-import { type Http, PUBLISH_PATH } from './http.ts';
+import type { Http } from './http.ts';
 import { physicalName } from './names.ts';
 import { PACKAGE_ROOT } from './package-root.ts';
+import { PUBLISH_PATH } from './paths.ts';
 
 /** What an operator may decide about the front door. */
 export interface FrontDoorOptions {

@@ -15,6 +15,7 @@ import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { HISTORY_PATH, PUBLISH_PATH } from './paths.ts';
 import { wholeThrottle } from './throttle.ts';
 
 /** A tenth of the account's quota, so that HTTP traffic cannot starve the posts, which draw on the same bucket. */
@@ -33,12 +34,6 @@ const ACCESS_LOG = {
   responseLength: '$context.responseLength',
   integrationErrorMessage: '$context.integrationErrorMessage',
 };
-
-/** Where a backend publishes. */
-export const PUBLISH_PATH = '/publish';
-
-/** Where the history of a room is read; the name of a variable is decoded, which a path need not be. */
-const HISTORY_PATH = '/rooms/{room}/history';
 
 export interface HttpProps {
   /** Days to keep the access log. @default 30 */

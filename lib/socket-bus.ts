@@ -123,7 +123,7 @@ export interface SocketBusProps {
    * @default true
    */
   readonly frontDoor?: boolean | FrontDoorOptions;
-  /** Path of the front door. @default '/socket.io' */
+  /** Path of the front door; neither `/` and the stage nor one that HTTP routes are at or below. @default '/socket.io' */
   readonly wsPath?: string;
   /** Log at level DEBUG. @default false */
   readonly debug?: boolean;

@@ -8,6 +8,15 @@ export const BUILT_IN_APPLICATIONS = [
 ] as const;
 export type BuiltInApplication = (typeof BUILT_IN_APPLICATIONS)[number];
 
+/** Paths of their HTTP routes, for whoever does not load their code. `test/apps/chosen.test.ts` compares them. */
+export const BUILT_IN_ROUTES: Readonly<Record<BuiltInApplication, readonly string[]>> = {
+  'storefront-chat': ['/socket/status'],
+  'clinic-chat': ['/api/chat/mensajes'],
+  'order-sync': ['/sync/pull-changes', '/sync/confirm-changes'],
+  'watch-groups': [],
+  marketplace: [],
+};
+
 /**
  * Those of a bundle's applications that a deployment runs. One that names built-in applications only gets them by name, so
  * that one bundle of all of them serves every choice; a bundle with others in it was made for this choice.

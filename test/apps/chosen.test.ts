@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { BUILT_IN_APPLICATIONS, chosenApplications } from '../../lambdas/contract/applications.ts';
+import { builtIns } from '../../lambdas/apps/registry.ts';
+import {
+  BUILT_IN_APPLICATIONS,
+  BUILT_IN_ROUTES,
+  chosenApplications,
+} from '../../lambdas/contract/applications.ts';
 
 const all = BUILT_IN_APPLICATIONS.map((name) => ({ name }));
 const named = (...names: string[]) => names.map((name) => ({ name }));
@@ -11,4 +16,9 @@ test.each([
   ['both of one name, where the other is a module’s', named('a', 'a'), ['./a.ts', 'marketplace'], ['a', 'a']],
 ])('a deployment runs %s', (_what, bundled, names, expected) => {
   expect(chosenApplications(bundled, names).map(({ name }) => name)).toEqual([...expected]);
+});
+
+test.each(BUILT_IN_APPLICATIONS)('the HTTP routes of %s are those that a deployment is told of', (name) => {
+  const paths = new Set(builtIns[name]?.http.map(({ path }) => path));
+  expect([...paths]).toEqual(BUILT_IN_ROUTES[name]);
 });

@@ -282,6 +282,34 @@ describe('the configuration', () => {
     else expect(act()).toEqual(origins);
   });
 
+  it.each([
+    ['/prod', {}, 'the path of the stage: the front door'],
+    ['/beta/', { STAGE: 'beta' }, 'the path of the stage: the front door'],
+    ['/publish', {}, 'the HTTP route /publish'],
+    ['/rooms', {}, 'the HTTP route /rooms/{room}/history'],
+    ['/rooms/lobby', { APPS: 'watch-groups' }, 'the HTTP route /rooms/{room}/history'],
+    ['/socket/status', {}, 'the HTTP route /socket/status'],
+    ['/socket', {}, 'the HTTP route /socket/status'],
+    ['/api/chat', {}, 'the HTTP route /api/chat/mensajes'],
+    ['/sync', { APPS: 'order-sync' }, 'the HTTP route /sync/pull-changes'],
+  ])('refuses WS_PATH=%s with %j, which belongs to another', (path, others, reason) => {
+    const issue = { name: 'WS_PATH', message: expect.stringContaining(reason) };
+    expect(issuesOf(() => read({ ...needed, ...others, WS_PATH: path }))).toEqual([issue]);
+  });
+
+  it.each([
+    ['/prod', { FRONT_DOOR: 'false' }],
+    ['/prod/live', {}],
+    ['/production', {}],
+    ['/publish/live', {}],
+    ['/rooms/lobby/live', {}],
+    ['/socket', { APPS: 'watch-groups' }],
+    ['/sync/live', {}],
+    ['/syncs', {}],
+  ])('takes WS_PATH=%s with %j, which nobody else has', (path, others) => {
+    expect(read({ ...needed, ...others, WS_PATH: path }).wsPath).toBe(path);
+  });
+
   it('does not mind a Redis that nobody needs', () => {
     expect(read({ ...needed, REDIS_HOST: 'localhost', REDIS_PORT: '6379' })).toEqual(read(needed));
     expect(read(needed, { redisHost: 'localhost', redisPort: 6379 })).toEqual(read(needed));
