@@ -1,4 +1,4 @@
-import { Duration } from 'aws-cdk-lib';
+import { Duration, Token } from 'aws-cdk-lib';
 import {
   Alarm,
   ComparisonOperator,
@@ -182,10 +182,16 @@ function concurrency(limit: number | undefined): Pick<Rule, 'metric' | 'threshol
       period: Duration.minutes(1),
     });
   const claimed = ofAccount('ClaimedAccountConcurrency');
-  if (limit !== undefined) return { metric: claimed, threshold: Math.floor((limit * NEAR_THE_LIMIT) / 100) };
+  const known = limit !== undefined && !Token.isUnresolved(limit);
+  if (known) return { metric: claimed, threshold: Math.floor((limit * NEAR_THE_LIMIT) / 100) };
+  // A limit that only the deployment knows cannot be multiplied here.
+  const [all, usingMetrics] =
+    limit === undefined
+      ? ['SERVICE_QUOTA(running)', { claimed, running: ofAccount('ConcurrentExecutions') }]
+      : [Token.asString(limit), { claimed }];
   const percent = new MathExpression({
-    expression: '100 * claimed / SERVICE_QUOTA(running)',
-    usingMetrics: { claimed, running: ofAccount('ConcurrentExecutions') },
+    expression: `100 * claimed / ${all}`,
+    usingMetrics,
     period: Duration.minutes(1),
     label: 'percent',
   });

@@ -201,10 +201,19 @@ export class SocketBus extends Construct implements Deployment {
     this.configuration = completeConfiguration(
       {
         ...settings,
-        frontDoor: typeof frontDoor === 'object' ? true : frontDoor,
+        frontDoor: frontDoor !== false,
         apps: bundles?.apps ?? apps,
       },
-      optionIssues({ frontDoor, concurrency, monitoring }),
+      optionIssues({
+        throttle,
+        connectThrottle,
+        httpThrottle,
+        concurrency,
+        frontDoor,
+        monitoring,
+        tracing,
+        ipv6,
+      }),
     );
     this.serviceName = serviceName(this);
     const { stage, secretPrefix, logRetentionDays: logRetention, wsPath } = this.configuration;

@@ -245,10 +245,76 @@ describe('SocketBus', () => {
     ['concurrency.pole', { concurrency: { pole: 5 } }],
     ['monitoring.concurrencyLimit', { monitoring: { concurrencyLimit: 1 } }],
     ['monitoring.concurrencyLimit', { monitoring: { concurrencyLimit: 10.5 } }],
+    ['monitoring.topic', { monitoring: { topic: 'arn:aws:sns:us-east-1:123456789012:on-call' } }],
+    ['monitoring.dashboard', { monitoring: { dashboard: 'no' } }],
+    ['monitoring.topics', { monitoring: { topics: [] } }],
+    ['monitoring', { monitoring: 'no' }],
+    ['throttle.rateLimit', { throttle: { rateLimit: 0 } }],
+    ['throttle.burstLimit', { throttle: { rateLimit: 5, burstLimit: Number.NaN } }],
+    ['throttle', { throttle: 5 }],
+    ['connectThrottle.rateLimit', { connectThrottle: { rateLimit: Number.NaN } }],
+    ['connectThrottle.rate', { connectThrottle: { rate: 5 } }],
+    ['httpThrottle.burstLimit', { httpThrottle: { burstLimit: -1 } }],
+    ['httpThrottle.rateLimit', { httpThrottle: { rateLimit: '10' } }],
+    ['concurrency', { concurrency: 5 }],
+    ['frontDoor', { frontDoor: null }],
+    ['frontDoor', { frontDoor: 'false' }],
+    ['frontDoor.apikey', { frontDoor: { apikey: true } }],
+    ['frontDoor.apiKey', { frontDoor: { apiKey: 'true' } }],
+    ['frontDoor.certificate', { frontDoor: { certificate: 'arn:aws:acm:…' } }],
+    ['tracing', { tracing: 'true' }],
+    ['ipv6', { ipv6: 0 }],
   ])('refuses what only a deployment would find wrong, by its name: %s of %j', (name, props) => {
     const act = () => busIn(new Stack(app(), 'Mine'), { ...props, stage: 'a b' });
     expect(act).toThrow(ConfigurationError);
     expect(act).toThrow(new RegExp(`stage: .*\\n  ${name.replace('.', '\\.')}: `));
+  });
+
+  it('says what an option must be, which there are, and where a text belongs', () => {
+    const issues = (props: object) => {
+      try {
+        busIn(new Stack(app(), 'Mine'), props);
+      } catch (error) {
+        if (error instanceof ConfigurationError) return error.issues;
+        throw error;
+      }
+      throw new Error('nothing was refused');
+    };
+    const topic = 'arn:aws:sns:us-east-1:123456789012:on-call';
+    expect(issues({ throttle: { rateLimit: Number.NaN }, frontDoor: null, monitoring: { topic } })).toEqual([
+      { name: 'throttle.rateLimit', message: 'must be a number above 0, of requests per second, not NaN' },
+      {
+        name: 'frontDoor',
+        message: 'must be true, false or an object of domainName, certificate, apiKey, not null',
+      },
+      {
+        name: 'monitoring.topic',
+        message: expect.stringMatching(/the prop alarmTopic .*, not "arn:aws:sns:/),
+      },
+    ]);
+    expect(issues({ frontDoor: { apikey: true } })).toEqual([
+      { name: 'frontDoor.apikey', message: 'is no option; there are domainName, certificate, apiKey' },
+    ]);
+  });
+
+  it('takes limits that only a deployment knows', () => {
+    const stack = new Stack(app(), 'Mine');
+    const limit = new CfnParameter(stack, 'Limit', { type: 'Number' }).valueAsNumber;
+    const throttle = { rateLimit: limit, burstLimit: limit };
+    busIn(stack, { throttle, monitoring: { concurrencyLimit: limit } });
+    const found = Template.fromStack(stack);
+    found.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
+      DefaultRouteSettings: {
+        ThrottlingRateLimit: { Ref: 'Limit' },
+        ThrottlingBurstLimit: { Ref: 'Limit' },
+      },
+    });
+    found.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      Threshold: 80,
+      Metrics: Match.arrayWith([
+        Match.objectLike({ Expression: { 'Fn::Join': ['', ['100 * claimed / ', { Ref: 'Limit' }]] } }),
+      ]),
+    });
   });
 
   it('takes caps, nothing among them, and those that only a deployment knows', () => {
