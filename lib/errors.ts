@@ -5,6 +5,13 @@ export interface ConfigurationIssue {
   readonly message: string;
 }
 
+/** A wrong value, for its issue. Objects are not shown: constructs refer to themselves. JSON has no NaN. */
+export function shown(value: unknown): string {
+  if (typeof value === 'object' && value !== null)
+    return Array.isArray(value) ? 'an array' : 'another object';
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+}
+
 /** The configuration has wrong values: all of them, one line each. */
 export class ConfigurationError extends Error {
   readonly code = 'invalid_configuration';

@@ -13,6 +13,7 @@ import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { PUBLISH_DETAIL_TYPE, PUBLISH_SOURCE } from '../lambdas/contract/event-bridge.ts';
+import { ConfigurationError } from './errors.ts';
 import { physicalName } from './names.ts';
 import { type PublishMapping, type PublishRuleOptions, publishInput } from './publish-rule.ts';
 
@@ -80,7 +81,12 @@ export class Events extends Construct {
     }
   }
 
-  /** A rule that publishes what other systems' events are turned into. @throws {Error} before the rules are added */
+  /**
+   * A rule that publishes what other systems' events are turned into.
+   *
+   * @throws {ConfigurationError} for a mapping that is no publish request, and for an id that is taken
+   * @throws {Error} before the rules are added
+   */
   publishOn(
     id: string,
     eventPattern: EventPattern,
@@ -88,6 +94,11 @@ export class Events extends Construct {
     eventBus: PublishRuleOptions['eventBus'],
   ): Rule {
     const input = publishInput(id, mapping);
+    if (this.node.tryFindChild(id)) {
+      const message =
+        'is there already; a second rule with the same pattern and mapping, or the same id, needs an { id } of its own';
+      throw new ConfigurationError([{ name: `publish rule ${id}`, message }]);
+    }
     const rule = new Rule(this, id, {
       description: 'socketbus: publish what other systems tell',
       eventPattern,

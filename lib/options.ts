@@ -2,7 +2,7 @@
 import { Token } from 'aws-cdk-lib';
 import * as z from 'zod/mini';
 import { FUNCTION_NAMES } from '../lambdas/contract/environment.ts';
-import type { ConfigurationIssue } from './errors.ts';
+import { type ConfigurationIssue, shown } from './errors.ts';
 import { isCapped } from './functions.ts';
 
 /** The least of which four fifths are still one. */
@@ -11,13 +11,11 @@ const LEAST_CONCURRENCY = 2;
 /** What a value must be; one that only a deployment knows (a token of CDK) is not looked at. */
 function option(isRight: (value: unknown) => boolean, meaning: string) {
   return z.optional(
-    z
-      .unknown()
-      .check(
-        z.refine((value) => Token.isUnresolved(value) || isRight(value), {
-          error: () => `must be ${meaning}`,
-        }),
-      ),
+    z.unknown().check(
+      z.refine((value) => Token.isUnresolved(value) || isRight(value), {
+        error: () => `must be ${meaning}`,
+      }),
+    ),
   );
 }
 
@@ -127,11 +125,4 @@ function issuesOf(prop: string, value: unknown, issues: readonly z.core.$ZodIssu
     const wrong = path[0] === undefined ? value : Object(value)[path[0]];
     return wrong === undefined ? { name, message } : { name, message: `${message}, not ${shown(wrong)}` };
   });
-}
-
-/** Constructs refer to themselves, and JSON has no NaN. */
-function shown(value: unknown): string {
-  if (typeof value === 'object' && value !== null)
-    return Array.isArray(value) ? 'an array' : 'another object';
-  return typeof value === 'string' ? JSON.stringify(value) : String(value);
 }

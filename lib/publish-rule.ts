@@ -1,8 +1,9 @@
 /** From events of other systems to publishes: what `SocketBus.addPublishRule` writes into a rule's target. */
 import { EventField, type RuleProps, RuleTargetInput } from 'aws-cdk-lib/aws-events';
 import { PUBLISH_DETAIL_TYPE, PUBLISH_SOURCE } from '../lambdas/contract/event-bridge.ts';
+import { type FieldIssue, fieldIssues, fieldName } from '../lambdas/contract/issues.ts';
 import { publishRequestSchema } from '../lambdas/contract/publish.ts';
-import { ConfigurationError } from './errors.ts';
+import { ConfigurationError, type ConfigurationIssue, shown } from './errors.ts';
 
 /**
  * What is emitted for an event. Any text may be a field of it, `EventField.fromPath('$.detail.id')`, or have fields in it,
@@ -33,6 +34,15 @@ export interface PublishRuleOptions {
   readonly eventBus?: NonNullable<RuleProps['eventBus']>;
 }
 
+const FIELDS = [
+  'rooms',
+  'except',
+  'namespace',
+  'event',
+  'args',
+  'volatile',
+] as const satisfies (keyof PublishMapping)[];
+
 /**
  * The input of the rule's target: the event that the deployment's own bus would carry. So the publish is retried and given
  * up like those, and an event delivered twice is published once: its id, with the rule's, since rules may share an event.
@@ -47,15 +57,23 @@ export function publishInput(ruleId: string, { volatile, ...mapping }: PublishMa
     ...(volatile && { flags: { volatile } }),
   };
   const { error } = publishRequestSchema.safeParse(detail);
-  if (error) {
-    throw new ConfigurationError(
-      error.issues.map(({ path, message }) => ({ name: ['mapping', ...path].join('.'), message })),
-    );
-  }
+  if (error)
+    throw new ConfigurationError(fieldIssues(error).map((issue) => told(issue, { volatile, ...mapping })));
   return RuleTargetInput.fromObject({
     id: `${EventField.eventId}/${ruleId}`,
     source: PUBLISH_SOURCE,
     'detail-type': PUBLISH_DETAIL_TYPE,
     detail,
   });
+}
+
+function told({ path, message }: FieldIssue, mapping: object): ConfigurationIssue {
+  // `volatile` is a flag of the request.
+  const field = path.filter((part) => part !== 'flags');
+  const name = fieldName(['mapping', ...field]);
+  if (!FIELDS.some((known) => known === field[0])) {
+    return { name, message: `${message}: there are ${FIELDS.join(', ')}` };
+  }
+  const given = field.reduce<unknown>((value, part) => Object(value)[part], mapping);
+  return { name, message: `${message}, not ${shown(given)}` };
 }

@@ -288,7 +288,7 @@ export class SocketBus extends Construct implements Deployment {
    * Publishes what other systems tell on an event bus, without a line of code between:
    * `bus.addPublishRule({ source: ['shop.orders'] }, { rooms: ['user:' + EventField.fromPath('$.detail.userId')], event: 'order' })`.
    *
-   * @throws {ConfigurationError} for a mapping that is no publish request
+   * @throws {ConfigurationError} for a mapping that is no publish request, and for a rule that is added twice
    */
   addPublishRule(pattern: EventPattern, mapping: PublishMapping, options: PublishRuleOptions = {}): Rule {
     const { eventBus } = options;

@@ -8,13 +8,28 @@ export function fieldName(path: readonly PropertyKey[]): string {
   }, '');
 }
 
+/** What is wrong with a field, in words; an unknown field is one of its own. */
+export interface FieldIssue {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+/** Every issue of a failed parse. */
+export function fieldIssues({ issues }: z.core.$ZodError): readonly FieldIssue[] {
+  return issues.flatMap((issue) => {
+    const message = described(issue);
+    const { path } = issue;
+    if (issue.code !== 'unrecognized_keys') return [{ path, message }];
+    return issue.keys.map((key) => ({ path: [...path, key], message }));
+  });
+}
+
 /** The first issue of a failed parse, in words: which field, and what is wrong with it. */
 export function firstIssue(error: z.core.$ZodError): { readonly field: string; readonly message: string } {
-  const issue = error.issues[0];
+  const [issue] = fieldIssues(error);
   if (issue === undefined) return { field: '', message: 'is not valid' };
-  const unknown = issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [];
-  const field = fieldName([...issue.path, ...unknown]);
-  const message = described(issue);
+  const { message } = issue;
+  const field = fieldName(issue.path);
   return { field, message: field === '' ? message : `${field}: ${message}` };
 }
 

@@ -6,6 +6,7 @@ import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Code, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ConfigurationError } from '../../lib/errors.ts';
+import type { PublishMapping } from '../../lib/publish-rule.ts';
 import { SocketBus, type SocketBusProps } from '../../lib/socket-bus.ts';
 import { type StubBundles, stubBundles } from '../support/stub-bundles.ts';
 
@@ -165,7 +166,34 @@ describe('addPublishRule', () => {
     const bus = busIn();
     const act = () => bus.addPublishRule(pattern, { event: 'connect', namespace: 'shop' });
     expect(act).toThrow(ConfigurationError);
-    expect(act).toThrow(/mapping\.namespace: must begin with a slash\n.*mapping\.event: is a name reserved/);
+    expect(act).toThrow(
+      /mapping\.namespace: must begin with a slash, .*\n.*mapping\.event: is a name reserved/,
+    );
+  });
+
+  const fields = 'rooms, except, namespace, event, args, volatile';
+  it.each<[string, object]>([
+    [`mapping.room: is not a known field: there are ${fields}`, { event: 'a', room: 'x' }],
+    ['mapping.event: must be of type string, not undefined', {}],
+    ['mapping.rooms: must be of type array, not "r"', { event: 'a', rooms: 'r' }],
+    ['mapping.rooms[1]: must not be empty, not ""', { event: 'a', rooms: ['r', ''] }],
+    ['mapping.volatile: must be of type boolean, not "yes"', { event: 'a', volatile: 'yes' }],
+  ])('says what is wrong with a field: %s', (line, mapping) => {
+    const bus = busIn();
+    const act = () => bus.addPublishRule(pattern, mapping as PublishMapping);
+    expect(act).toThrow(new ConfigurationError([]).message);
+    expect(act).toThrow(`  ${line}`);
+  });
+
+  it('refuses a rule that is there already, by its name, unless it has an id of its own', () => {
+    const bus = busIn();
+    const add = (id?: string) =>
+      bus.addPublishRule(pattern, { event: 'order' }, id === undefined ? {} : { id });
+    const { id } = add().node;
+    expect(() => add()).toThrow(ConfigurationError);
+    expect(() => add()).toThrow(`publish rule ${id}: is there already; a second rule`);
+    expect(add('Again').node.id).toBe('Again');
+    expect(() => add('Again')).toThrow('publish rule Again: is there already');
   });
 });
 
