@@ -10,7 +10,7 @@ import * as z from 'zod/mini';
 import { BUILT_IN_APPLICATIONS } from '../lambdas/contract/applications.ts';
 import { TRANSPORTS } from '../lambdas/contract/environment.ts';
 import { DEFAULT_LIMITS, LIMIT_RANGES, LIMIT_VARIABLES, type Limits } from '../lambdas/contract/limits.ts';
-import { ConfigurationError, type ConfigurationIssue } from './errors.ts';
+import { ConfigurationError, type ConfigurationIssue, shown } from './errors.ts';
 import { pathCollision } from './paths.ts';
 
 /** Retentions that CloudWatch Logs offers, in days (API reference, PutRetentionPolicy). */
@@ -171,7 +171,11 @@ function configurationSchema(directory: string) {
     /** Log at level DEBUG instead of INFO. */
     debug: z._default(debug, false),
     /** SNS topic that alarms tell. */
-    alarmTopic: z.optional(pattern(/^arn:[\w-]+:sns:[\w-]*:\d*:[\w-]+$/, 'the ARN of an SNS topic')),
+    alarmTopic: z.optional(
+      z
+        .string({ error: topicError })
+        .check(z.refine((value) => hasToken(value) || TOPIC_ARN.test(value), { error: topicError })),
+    ),
     /** Days after which CloudWatch deletes the logs. */
     logRetentionDays: z._default(
       z.pipe(
@@ -295,8 +299,12 @@ function parse(
   if (result.success && missing.length === 0 && issuesSoFar.length === 0) return result.data;
   const wrong = (result.error?.issues ?? []).map((issue) => {
     const setting = String(issue.path[0]);
+    const value = values[setting];
+    if (typeof value === 'string' && hasToken(value)) {
+      return { name: label(setting), message: `${issue.message}, written out: it is no token of CDK` };
+    }
     // What is wrong with `apps` quotes the one application it is about.
-    const given = setting === 'apps' ? '' : `, not ${JSON.stringify(values[setting])}`;
+    const given = setting === 'apps' ? '' : `, not ${shown(value)}`;
     return { name: label(setting), message: `${issue.message}${given}` };
   });
   throw new ConfigurationError([...wrong, ...missing, ...issuesSoFar]);
@@ -346,14 +354,34 @@ function retentionError(): string {
   return `must be a number of days that CloudWatch Logs offers (${RETENTIONS.join(', ')})`;
 }
 
+const TOPIC_ARN = /^arn:[\w-]+:sns:[\w-]*:\d*:[\w-]+$/;
+
+function topicError(): string {
+  return 'must be the ARN of an SNS topic (a topic of a CDK app goes into the prop monitoring: { topic })';
+}
+
+/** What is in place of a text that only a deployment knows (CDK guide, "Tokens"). Builds read settings without loading CDK. */
+const TOKEN = /\$\{Token\[[\w.-]+\]\}/g;
+
+function hasToken(value: string): boolean {
+  return value.search(TOKEN) >= 0;
+}
+
+/** A URL in which what nobody knows yet is taken for right: its beginning for an origin, any other part for a name. */
+function assumed(value: string): string {
+  return value.replace(TOKEN, (_, at: number) => (at === 0 ? 'https://token' : 'token'));
+}
+
 function isWebUrl(value: string): boolean {
-  return URL.canParse(value) && ['http:', 'https:'].includes(new URL(value).protocol);
+  const url = assumed(value);
+  return URL.canParse(url) && ['http:', 'https:'].includes(new URL(url).protocol);
 }
 
 /** Whoever can change what is read there can sign tokens. On the machine itself nobody is in between. */
 function isKeySetUrl(value: string): boolean {
-  if (!URL.canParse(value)) return false;
-  const { protocol, hostname, username, password } = new URL(value);
+  const url = assumed(value);
+  if (!URL.canParse(url)) return false;
+  const { protocol, hostname, username, password } = new URL(url);
   if (username !== '' || password !== '') return false;
   return protocol === 'https:' || (protocol === 'http:' && LOOPBACK.includes(hostname));
 }
@@ -361,5 +389,5 @@ function isKeySetUrl(value: string): boolean {
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
 
 function isOrigin(value: string): boolean {
-  return isWebUrl(value) && new URL(value).origin === value;
+  return isWebUrl(value) && new URL(assumed(value)).origin === assumed(value);
 }

@@ -297,6 +297,59 @@ describe('SocketBus', () => {
     ]);
   });
 
+  it('takes addresses that only a deployment knows', () => {
+    const stack = new Stack(app(), 'Mine');
+    const pages = new CfnParameter(stack, 'Pages').valueAsString;
+    const topic = new Topic(stack, 'OnCall');
+    busIn(stack, {
+      clientOrigin: [`https://${pages}`],
+      storeCors: [pages, 'https://b.example'],
+      frontendUrl: `https://${pages}/groups`,
+      origins: [`https://app.${pages}`],
+      jwksUrl: `https://cognito-idp.${stack.region}.amazonaws.com/${pages}/.well-known/jwks.json`,
+      jwtIssuer: `https://cognito-idp.${stack.region}.amazonaws.com/${pages}`,
+      alarmTopic: topic.topicArn,
+    });
+    const Pages = { Ref: 'Pages' };
+    const found = Template.fromStack(stack);
+    const joined = (...parts: readonly unknown[]) => ({ 'Fn::Join': ['', parts] });
+    const idp = ['https://cognito-idp.', { Ref: 'AWS::Region' }];
+    found.allResourcesProperties('AWS::Lambda::Function', {
+      Environment: {
+        Variables: Match.objectLike({
+          CLIENT_ORIGIN: joined('https://', Pages),
+          STORE_CORS: joined(Pages, ',https://b.example'),
+          FRONTEND_URL: joined('https://', Pages, '/groups'),
+          ORIGINS: { 'Fn::Join': ['', Match.arrayWith(['https://app.', Pages])] },
+          JWKS_URL: joined(...idp, '.amazonaws.com/', Pages, '/.well-known/jwks.json'),
+        }),
+      },
+    });
+    const told = stack.resolve(topic.topicArn);
+    found.allResourcesProperties('AWS::CloudWatch::Alarm', { AlarmActions: [told] });
+  });
+
+  it('refuses what of them can be seen to be wrong, and tokens where it must know the value', () => {
+    const act = () => {
+      const stack = new Stack(app(), 'Mine');
+      const pages = new CfnParameter(stack, 'Pages').valueAsString;
+      busIn(stack, {
+        clientOrigin: [`https://${pages}/`],
+        storeCors: [`ftp://${pages}`],
+        frontendUrl: `${pages}:x`,
+        jwksUrl: `http://${pages}/jwks`,
+        secretPrefix: pages,
+        // @ts-expect-error: the topic itself
+        alarmTopic: new Topic(stack, 'OnCall'),
+      });
+    };
+    expect(act).toThrow(ConfigurationError);
+    const names = ['secretPrefix', 'jwksUrl', 'frontendUrl', 'storeCors', 'clientOrigin', 'alarmTopic'];
+    expect(act).toThrow(new RegExp(names.map((name) => `${name}: must be .*`).join('\n  ')));
+    expect(act).toThrow(/secretPrefix: .* written out: it is no token of CDK\n/);
+    expect(act).toThrow(/alarmTopic: .*the prop monitoring: \{ topic \}\), not another object/);
+  });
+
   it('takes limits that only a deployment knows', () => {
     const stack = new Stack(app(), 'Mine');
     const limit = new CfnParameter(stack, 'Limit', { type: 'Number' }).valueAsNumber;
