@@ -25,6 +25,7 @@ import { Heartbeat } from './heartbeat.ts';
 import { Http } from './http.ts';
 import { Monitoring, type MonitoringOptions } from './monitoring.ts';
 import { optionIssues } from './options.ts';
+import { tellPublishName } from './publish-name.ts';
 import type { PublishMapping, PublishRuleOptions } from './publish-rule.ts';
 import { metricsOf, serviceName } from './service-metrics.ts';
 import { Store } from './store.ts';
@@ -158,9 +159,6 @@ export interface SocketBusProps {
   readonly concurrency?: ConcurrencyCaps;
 }
 
-/** Where an `Emitter` looks for the function to invoke. */
-const PUBLISH_VARIABLE = 'SOCKETBUS_PUBLISH_FUNCTION';
-
 /**
  * A Socket.IO server without a server: one of these is a whole deployment.
  *
@@ -272,11 +270,12 @@ export class SocketBus extends Construct implements Deployment {
 
   /**
    * Lets somebody publish by Lambda invoke, which is all that `Emitter` does. A function that is granted it in CDK finds
-   * the name in its environment (`SOCKETBUS_PUBLISH_FUNCTION`), where `new Emitter()` looks for it.
+   * the name in its environment (`SOCKETBUS_PUBLISH_FUNCTION`), where `new Emitter()` looks for it. Granted several buses it finds
+   * the first one's, and synth warns.
    */
   grantPublish(grantee: IGrantable): Grant {
     const { publish } = this.functions.byName;
-    if (grantee instanceof LambdaFunction) grantee.addEnvironment(PUBLISH_VARIABLE, publish.functionName);
+    if (grantee instanceof LambdaFunction) tellPublishName(grantee, publish);
     return Grant.addToPrincipal({
       grantee,
       actions: ['lambda:InvokeFunction'],

@@ -1,6 +1,6 @@
 /** What a stack does with a bus in it: grants, rules, metrics, the address. */
 import { Stack } from 'aws-cdk-lib';
-import { Match, Template } from 'aws-cdk-lib/assertions';
+import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { EventBus, EventField } from 'aws-cdk-lib/aws-events';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Code, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
@@ -58,6 +58,31 @@ describe('grantPublish', () => {
         ],
       },
       Roles: [{ Ref: stack.getLogicalId(mine.role!.node.defaultChild as never) }],
+    });
+  });
+
+  it('of a second bus leaves the name of the first, and warns with what to do', () => {
+    const one = busIn('One');
+    const two = new SocketBus(stack, 'Two', { bundles: stub.bundles, stage: 'two' });
+    const code = Code.fromInline('exports.handler = () => 1');
+    const runtime = Runtime.NODEJS_24_X;
+    const mine = new LambdaFunction(stack, 'Mine', { code, runtime, handler: 'index.handler' });
+    const warnings = () => Annotations.fromStack(stack).findWarning('*', Match.anyValue());
+    one.grantPublish(mine);
+    one.grantPublish(mine);
+    expect(warnings()).toEqual([]);
+    two.grantPublish(mine);
+    const [warning, ...others] = warnings();
+    expect(others).toEqual([]);
+    expect(warning?.id).toBe('/Shop/Mine');
+    expect(String(warning?.entry.data)).toMatch(
+      /names Shop\/One.*For Shop\/Two.*new Emitter\(\{ functionName \}\).*\[ack: socketbus:several-buses\]/,
+    );
+    Template.fromStack(stack).hasResourceProperties('AWS::Lambda::Function', {
+      Handler: 'index.handler',
+      Environment: {
+        Variables: { SOCKETBUS_PUBLISH_FUNCTION: stack.resolve(one.functions.byName.publish.functionName) },
+      },
     });
   });
 
