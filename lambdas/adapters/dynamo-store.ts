@@ -744,7 +744,9 @@ export class DynamoStore implements Store {
 
   async sweepCursor(): Promise<SweepCursor | undefined> {
     const row = await this.#calls.get(SWEEP_KEY);
-    return row === undefined ? undefined : { minute: row.minute as number, since: row.since as number };
+    if (row === undefined) return undefined;
+    const { minute, since, drained = minute } = row as unknown as SweepCursor & { readonly drained?: number };
+    return { minute, since, drained };
   }
 
   async saveSweepCursor(cursor: SweepCursor): Promise<void> {

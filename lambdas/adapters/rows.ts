@@ -117,6 +117,7 @@ export function socketRow(socket: SocketRecord): Row {
     ...(socket.expiresAt === undefined ? {} : { expiresAt: socket.expiresAt }),
     ...(socket.countedAs === undefined ? {} : { countedAs: socket.countedAs }),
     ...(socket.provenOn === undefined ? {} : { provenOn: connectionBytes(socket.provenOn) }),
+    ...(socket.due === undefined ? {} : { due: socket.due }),
   };
 }
 
@@ -156,6 +157,7 @@ export function readSocket(row: Row): SocketRecord {
     ...(typeof row.expiresAt === 'number' ? { expiresAt: row.expiresAt } : {}),
     ...(typeof row.countedAs === 'string' ? { countedAs: row.countedAs } : {}),
     ...(row.provenOn instanceof Uint8Array ? { provenOn: connectionText(row.provenOn) } : {}),
+    ...(row.due === undefined ? {} : { due: row.due as NonNullable<SocketRecord['due']> }),
     ...rememberedWhos(row),
   };
 }

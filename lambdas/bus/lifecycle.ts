@@ -234,7 +234,8 @@ export class Lifecycle implements SocketEnder {
     pid?: string,
   ): Promise<'done' | 'violation'> {
     const due = this.#dueOf(socket, expiresAt);
-    const outcome = await this.#onceFree(() => this.#bus.store.connectSocket(socket, due));
+    const record = { ...socket, due: Object.fromEntries(due.map(({ kind, at }) => [kind, at])) };
+    const outcome = await this.#onceFree(() => this.#bus.store.connectSocket(record, due));
     if (outcome === 'occupied') return 'violation';
     if (outcome === 'closed') return 'done';
     await this.#admit(socket, pid);
@@ -344,8 +345,23 @@ export class Lifecycle implements SocketEnder {
   async leaveNamespace(socket: SocketRef): Promise<void> {
     const at = this.#bus.clock.now();
     // The namespace is freed last: until then the end of the connection still finds the socket.
-    await this.#endSocket(socket, at, true);
+    const record = await this.#endSocket(socket, at, true);
     await this.#bus.store.freeNamespace(socket, at);
+    if (record !== undefined) await this.#takeDueAlong(record, at);
+  }
+
+  /** Whoever connects and leaves again and again would leave the sweep rows without bound. Those that stay do no harm. */
+  async #takeDueAlong({ namespace, id, connectionId, due = {} }: SocketRecord, now: number): Promise<void> {
+    const { log, store } = this.#bus;
+    const socket = { namespace, id };
+    try {
+      for (const kind of ['pending', 'expiry'] as const) {
+        const at = due[kind] ?? 0;
+        if (at > now) await store.removeDue({ kind, at, connectionId, socket });
+      }
+    } catch (error) {
+      log.warn('what was due of a socket stays until then', { connectionId, error });
+    }
   }
 
   /**
@@ -454,15 +470,17 @@ export class Lifecycle implements SocketEnder {
     }
   }
 
-  async #endSocket(socket: SocketRef, at: number, ended: boolean): Promise<void> {
+  /** @returns the socket as it was; undefined where it is not on this connection */
+  async #endSocket(socket: SocketRef, at: number, ended: boolean): Promise<SocketRecord | undefined> {
     const { store } = this.#bus;
     const record = await store.closeSocket(socket, at, ended);
-    if (record === undefined) return;
+    if (record === undefined) return undefined;
     await store.removeMemberships(record, Object.keys(record.rooms));
     await this.presences.ended(record);
-    if (!record.hooksDue) return;
+    if (!record.hooksDue) return record;
     await this.#disconnectHooks({ ...record, state: 'closed' });
     await store.markHooksDone(socket);
+    return record;
   }
 
   async #disconnectHooks(record: SocketRecord): Promise<void> {

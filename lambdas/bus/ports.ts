@@ -70,6 +70,8 @@ export interface SocketRecord {
   readonly countedAs?: string;
   /** The connection on which its client has last proven who it is otherwise than by the handshake. */
   readonly provenOn?: string;
+  /** When the rows are due that were written with it: who leaves before that takes them along. */
+  readonly due?: Readonly<Partial<Record<'pending' | 'expiry', Millis>>>;
 }
 
 /** What a socket is recovered by (design D9). */
@@ -234,10 +236,12 @@ export interface NotedRoom {
 
 /** How far the sweep has come. */
 export interface SweepCursor {
-  /** The last minute (since the epoch) that was swept whole. */
+  /** The last minute (since the epoch) whose pings are out. */
   readonly minute: number;
   /** The first minute of the unbroken run of sweeps that `minute` ends. */
   readonly since: number;
+  /** The last minute of which, and of all before it, all that was due is done. */
+  readonly drained: number;
 }
 
 /** Durable state. Reads are strongly consistent; each write is one atomic step unless it says otherwise. */

@@ -753,9 +753,9 @@ export function storeCases(make: (options: StoreFactoryOptions) => Promise<Store
 
   test('the sweep cursor is absent at first, then what was saved last', async () => {
     expect(await store.sweepCursor()).toBeUndefined();
-    await store.saveSweepCursor({ minute: 7, since: 3 });
-    await store.saveSweepCursor({ minute: 8, since: 3 });
+    await store.saveSweepCursor({ minute: 7, since: 3, drained: 6 });
+    await store.saveSweepCursor({ minute: 8, since: 3, drained: 6 });
     clock.advance(72 * HOUR);
-    expect(await store.sweepCursor()).toEqual({ minute: 8, since: 3 });
+    expect(await store.sweepCursor()).toEqual({ minute: 8, since: 3, drained: 6 });
   });
 }

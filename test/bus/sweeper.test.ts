@@ -1,5 +1,6 @@
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import fc from 'fast-check';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
 import { dueMinute, dueSlots, minuteOf, slotOf } from '../../lambdas/bus/heartbeat.ts';
 import { Lifecycle } from '../../lambdas/bus/lifecycle.ts';
@@ -243,6 +244,122 @@ describe('a connection that falls silent', () => {
   });
 });
 
+describe('a sweep when a lot is due', () => {
+  /** Each call of the table takes so long, once it is set; ms. */
+  let takes = 0;
+  let calls = 0;
+  beforeEach(async () => {
+    takes = 0;
+    calls = 0;
+    at = await world({
+      applications: [app],
+      client: (client) =>
+        ({
+          send: (command: never) => {
+            calls += 1;
+            at?.clock.advance(takes);
+            return client.send(command);
+          },
+        }) as unknown as DynamoDBDocumentClient,
+    });
+  });
+  const socket = (n: number) => ({
+    namespace: '/',
+    id: Buffer.from(`${n}`.padStart(15, '0')).toString('base64url'),
+  });
+  /** What they leave who connect and leave again and again. */
+  const flood = async (count: number) => {
+    const due = { kind: 'pending', at: at.clock.now() + 45_000, connectionId: connectionId(99) } as const;
+    for (let n = 0; n < count; n += 1) await at.store.addDue({ ...due, socket: socket(n) });
+  };
+  const rest = async (minutes: readonly number[]) => {
+    takes = 0;
+    const rows: Due[] = [];
+    for (const minute of minutes)
+      for (let shard = 0; shard < at.store.dueShards(); shard += 1)
+        rows.push(...(await at.store.due(minute, shard)));
+    return rows;
+  };
+
+  test('pings first, and leaves to the next tick what it has no time for', async () => {
+    await at.sweeper.sweep();
+    const ids = await clients(12);
+    await flood(1_000);
+    at.clock.advance(MINUTE);
+    const minute = minuteOf(at.clock.now());
+    const pingedAt: number[] = [];
+    at.wire.outcome = () => {
+      pingedAt.push(at.clock.now());
+      return 'ok';
+    };
+    takes = 100;
+    const began = at.clock.now();
+    const { due } = await at.sweeper.sweep();
+    expect(pingedAt.length).toBeGreaterThan(0);
+    expect(Math.max(...pingedAt) - began).toBeLessThan(5_000);
+    expect(at.clock.now() - began).toBeLessThan(50_000);
+    expect(due).toBeGreaterThan(100);
+    expect(await rest([minute])).toHaveLength(1_000 + 2 * ids.length - due);
+    expect(at.log.lines).toContainEqual(
+      expect.objectContaining({ level: 'warn', message: 'not all that is due is done yet' }),
+    );
+    expect(await at.store.sweepCursor()).toMatchObject({ minute, drained: minute - 1 });
+
+    at.clock.advance(MINUTE);
+    await at.sweeper.sweep();
+    expect(await rest([minute])).toEqual([]);
+    expect(await at.store.sweepCursor()).toMatchObject({ drained: minuteOf(at.clock.now()) });
+  });
+
+  test('ends those whose token has expired before it deletes what nobody depends on', async () => {
+    await at.sweeper.sweep();
+    verdict = { kind: 'accepted', expiresAt: START + MINUTE - 1 };
+    const expired = await clients(8);
+    await flood(1_000);
+    at.clock.advance(MINUTE);
+    takes = 100;
+    await at.sweeper.sweep();
+    expect(new Set(at.wire.closed)).toEqual(new Set(expired));
+    expect((await rest([minuteOf(START) + 1])).length).toBeGreaterThan(500);
+  });
+
+  test('spends little more than one call on a row that need only be deleted', async () => {
+    await at.sweeper.sweep();
+    await flood(1_000);
+    at.clock.advance(MINUTE);
+    calls = 0;
+    expect(await at.sweeper.sweep()).toMatchObject({ due: 1_000 });
+    expect(calls).toBeLessThan(1_000 + 100);
+  });
+
+  test('leaves in its place what the table would not delete, and does the rest', async () => {
+    await at.sweeper.sweep();
+    await flood(20);
+    at.clock.advance(MINUTE);
+    const minute = minuteOf(at.clock.now());
+    const remove = vi.spyOn(at.store, 'removeDue').mockRejectedValueOnce(new Error('throttled'));
+    await at.sweeper.sweep();
+    expect(remove).toHaveBeenCalledTimes(20);
+    expect(await rest([minute])).toHaveLength(1);
+    at.clock.advance(MINUTE);
+    await at.sweeper.sweep();
+    expect(await rest([minute])).toEqual([]);
+  });
+
+  test('finds nothing left of a socket that has left its namespace', async () => {
+    verdict = { kind: 'accepted', expiresAt: START + 30 * MINUTE };
+    const id = await client(1);
+    for (let n = 0; n < 5; n += 1) {
+      await at.messages.handle(id, '41');
+      at.clock.advance(1_000);
+      await joinedNamespace(at, id);
+    }
+    const minutes = Array.from({ length: 40 }, (_, n) => minuteOf(START) + n);
+    const kinds = (await rest(minutes)).map(({ kind }) => kind);
+    expect(kinds.sort()).toEqual(['expiry', 'namespace', 'pending']);
+  });
+});
+
 describe('what is due', () => {
   const isOpen = async (id: string) => (await at.store.connection(id))?.open;
   const left = async (): Promise<Due[]> => {
@@ -397,6 +514,8 @@ describe('a deployment with another interval, while clients are connected', () =
   });
 
   test('that is longer pings some of them only after they have left', async () => {
+    // The two slots there were have just been pinged.
+    at.clock.advance(((10 - (minuteOf(at.clock.now()) % 8)) % 8) * MINUTE);
     expect(await pingedInTime(2, 8)).toBeLessThan(CLIENTS);
   });
 
