@@ -36,6 +36,8 @@ const KEPT_HEADERS = [
   'x-forwarded-proto',
 ];
 const KEPT_QUERY = ['EIO', 'transport', 'b64'];
+/** Characters of each that are kept: every CONNECT writes them again, into the row of its socket. */
+const MOST_CHARACTERS = 256;
 
 /** The first reason to refuse a handshake over a transport; undefined where there is none. */
 export function refuseHandshake(
@@ -67,6 +69,10 @@ export function originAllowed(bus: Pick<Bus, 'registry' | 'config'>, origin: str
   return origins.includes('*') || origins.includes(origin) || bus.registry.origins(settings).has(origin);
 }
 
+/**
+ * What applications see of the request, cut to 256 characters for each value. Whatever is to be decided by a header is
+ * decided by the request's own.
+ */
 export function keptHandshake(request: OpeningRequest): Handshake {
   return {
     headers: pick(request.headers, KEPT_HEADERS),
@@ -108,7 +114,14 @@ function pick(from: Readonly<Record<string, string>>, names: readonly string[]):
   return Object.fromEntries(
     names.flatMap((name) => {
       const value = Object.hasOwn(from, name) ? from[name] : undefined;
-      return value === undefined ? [] : [[name, value]];
+      return value === undefined ? [] : [[name, cut(name, value)]];
     }),
   );
+}
+
+function cut(name: string, value: string): string {
+  if (value.length <= MOST_CHARACTERS) return value;
+  if (name !== 'x-forwarded-for') return value.slice(0, MOST_CHARACTERS);
+  // The last of its entries are the gateways' own, and half an address would be another one.
+  return value.slice(-MOST_CHARACTERS).replace(/^[^,]*,? */, '');
 }

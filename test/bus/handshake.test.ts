@@ -217,6 +217,22 @@ describe('what is kept of a request', () => {
     );
   });
 
+  test('has no more than 256 characters of each, of the addresses the last ones, whole', () => {
+    const long = 'x'.repeat(9_000);
+    const forwarded = `${long}, ${'198.51.100.7, '.repeat(30)}192.0.2.33, 203.0.113.5`;
+    const { headers, query } = keptHandshake(
+      request({ ...GOOD, b64: long }, { 'user-agent': long, 'x-forwarded-for': forwarded }),
+    );
+    expect(headers['user-agent']).toBe('x'.repeat(256));
+    expect(query.b64).toBe('x'.repeat(256));
+    const addresses = headers['x-forwarded-for']!.split(', ');
+    expect(forwarded.split(', ').slice(-addresses.length)).toEqual(addresses);
+    expect(addresses.length).toBeGreaterThan(15);
+    expect(keptHandshake(request(GOOD, { 'x-forwarded-for': long })).headers).toEqual({
+      'x-forwarded-for': '',
+    });
+  });
+
   test('says whether the request crossed origins, and whether it was encrypted', () => {
     expect(keptHandshake(request(GOOD, { origin: 'null' })).xdomain).toBe(true);
     expect(keptHandshake(request(GOOD, { 'x-forwarded-proto': 'http' })).secure).toBe(false);
