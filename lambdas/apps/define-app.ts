@@ -137,7 +137,10 @@ export interface AppSocket<Events extends EventSchemas, Identity> extends SelfBr
    * @throws BusError `not_found` where it is closed
    */
   refresh(): Promise<void>;
-  /** Whether something becomes true within 1.5 s, re-reading the socket meanwhile (design D13). */
+  /**
+   * Whether something becomes true within 1.5 s, re-reading the socket meanwhile (design D13). All waits of one event have
+   * these 1.5 s together, and so have all events of one polling request.
+   */
   eventually(predicate: () => boolean): Promise<boolean>;
 }
 

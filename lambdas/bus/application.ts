@@ -271,7 +271,8 @@ export interface AnySocket extends AnySelf {
   refresh(): Promise<void>;
   /**
    * Whether something becomes true of this socket within 1.5 s, re-reading it meanwhile: API Gateway runs one
-   * client's messages concurrently, so what an earlier message set may still be under way (design D13).
+   * client's messages concurrently, so what an earlier message set may still be under way (design D13). All waits of one
+   * event have these 1.5 s together, and so have all events of one polling request, which are handled in order.
    */
   eventually(predicate: () => boolean): Promise<boolean>;
 }

@@ -24,6 +24,13 @@ const PARTS = 20;
  * sent. Twice as many is more than four times that deviation away.
  */
 export const MARGIN = 2;
+/** A CONNECT writes as much as many events together, and a client needs one for each of its namespaces: so many packets. */
+export const CONNECT_PACKETS = 10;
+/**
+ * How long a missing prerequisite is waited for before a handler refuses (design D13), in all waits of one event, or of one
+ * request that brings many. Longer than the cold start of another instance, which is what usually holds the earlier message up.
+ */
+export const PREREQUISITE_MS = 1_500;
 /** Connections that an instance remembers; whoever was silent for longest is forgotten, and has a full bucket again. */
 const MOST_REMEMBERED = 10_000;
 
@@ -92,19 +99,23 @@ export class ConnectionLimits {
     this.#joins = { perSecond: limits.joinsPerSecond, burst: limits.roomsPerSocket };
   }
 
-  /** Counts a packet; false where it is one too many. */
-  admits(connectionId: string): boolean {
+  /**
+   * Counts a packet; false where it is one too many.
+   * @param packets as how many it counts; as many as the bucket holds where that is less
+   */
+  admits(connectionId: string, packets = 1): boolean {
     const its = this.#of(connectionId);
     const now = this.#clock.now();
     if (its.full === windowAt(now)) return false;
-    const left = take(its.events, this.#events, now);
+    const cost = Math.min(packets, this.#events.burst);
+    const left = take(its.events, this.#events, now, cost);
     if (left === undefined) return false;
     its.events = left;
     // As if some had been seen already, by chance: so all is told on average, however few of them each instance sees. From 0,
     // a flood that is spread over a hundred would reach a part that is told at none.
     if (its.window !== windowAt(now)) its.packets = Math.floor(this.#random.float() * this.#part);
     its.window = windowAt(now);
-    its.packets += 1;
+    its.packets += cost;
     return true;
   }
 
@@ -138,14 +149,18 @@ export class ConnectionLimits {
     return burst + (perSecond * WINDOW_MS) / 1_000;
   }
 
-  /** What the handler of one event of a connection may cause. */
-  allowance(connectionId: string): Allowance {
-    return new Allowance(this.#limits, (rooms) => {
+  /**
+   * What the handler of one event of a connection may cause.
+   * @param patience what it shares with the other events of its request
+   */
+  allowance(connectionId: string, patience = new Patience()): Allowance {
+    const takeJoins = (rooms: number): boolean => {
       const its = this.#of(connectionId);
       const left = take(its.joins, this.#joins, this.#clock.now(), rooms);
       if (left !== undefined) its.joins = left;
       return left !== undefined;
-    });
+    };
+    return new Allowance(this.#limits, takeJoins, patience);
   }
 
   /** Whether having gone beyond a limit now is to be written down: once a second. */
@@ -192,16 +207,31 @@ export function windowAt(at: Millis): number {
   return Math.floor(at / WINDOW_MS);
 }
 
+/** What is left of the time that the handlers of one event, or of one request with many, may wait for earlier messages. */
+export class Patience {
+  #leftMs = PREREQUISITE_MS;
+
+  get leftMs(): Millis {
+    return this.#leftMs;
+  }
+
+  take(ms: Millis): void {
+    this.#leftMs = Math.max(0, this.#leftMs - ms);
+  }
+}
+
 /** What is left of what one event of a client may cause. */
 export class Allowance {
+  readonly patience: Patience;
   readonly #limits: Limits;
   readonly #takeJoins: (rooms: number) => boolean;
   #posts: number;
   #joinsRefused = false;
   #waitedInVain = false;
 
-  constructor(limits: Limits, takeJoins: (rooms: number) => boolean) {
+  constructor(limits: Limits, takeJoins: (rooms: number) => boolean, patience = new Patience()) {
     this.#limits = limits;
+    this.patience = patience;
     this.#takeJoins = takeJoins;
     this.#posts = limits.postsPerEvent;
   }

@@ -15,7 +15,15 @@ import { deliver } from './delivery.ts';
 import { asBusError, BusError } from './errors.ts';
 import { slotOf } from './heartbeat.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { type Allowance, ConnectionLimits, MOST_STRIKES, rateLimited, STRIKES_WITHIN_MS } from './limits.ts';
+import {
+  type Allowance,
+  CONNECT_PACKETS,
+  ConnectionLimits,
+  MOST_STRIKES,
+  Patience,
+  rateLimited,
+  STRIKES_WITHIN_MS,
+} from './limits.ts';
 import { ackFrames, connectErrorFrame, eventFrames } from './packets.ts';
 import { parsePayload } from './payloads.ts';
 import type { Connection, Json, SocketKey, SocketRecord } from './ports.ts';
@@ -29,10 +37,16 @@ const LEFT_GRACE_MS = 60_000;
 /** So many packets of one polling request are refused; one more ends the connection. A request has room for thousands. */
 const MOST_REFUSALS = 50;
 
-/** What one polling request is refused: told at its end, in one write. */
-interface Refusals {
-  count: number;
+/** So long the packets of one polling request are handled; then its connection is closed, before the gateway gives up on it. */
+const REQUEST_MS = 12_000;
+
+/** What the packets of one polling request have in common. */
+interface Batch {
+  /** What it was refused: told at its end, in one write. */
+  refusals: number;
   readonly frames: string[];
+  /** Its packets are handled in order: what one has waited for in vain, another one need not. */
+  readonly patience: Patience;
 }
 
 export class Messages {
@@ -65,7 +79,8 @@ export class Messages {
   async handleAll(connectionId: string, frames: readonly string[]): Promise<readonly string[]> {
     const assembler = new PacketAssembler();
     let parts: string[] = [];
-    const refusals: Refusals = { count: 0, frames: [] };
+    const batch: Batch = { refusals: 0, frames: [], patience: new Patience() };
+    const deadline = this.#bus.clock.now() + REQUEST_MS;
     let ponged = false;
     const handle = async (frame: string): Promise<void> => {
       const packet = decodeEnginePacket(frame);
@@ -75,15 +90,19 @@ export class Messages {
       if (packet.type !== 'message' && packet.type !== 'binary') return this.#dispatch(connectionId, packet);
       const whole = assembler.add(packet.data);
       parts = assembler.incomplete ? [...parts, frame] : [];
-      if (whole !== undefined) await this.#message(connectionId, whole, refusals);
+      if (whole !== undefined) await this.#message(connectionId, whole, batch);
     };
     const end = async (): Promise<void> => {
       this.#checkSize(parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0));
-      if (refusals.frames.length > 0 && !this.#limits.isCut(connectionId))
-        await deliver(this.#bus, connectionId, refusals.frames);
+      if (batch.frames.length > 0 && !this.#limits.isCut(connectionId))
+        await deliver(this.#bus, connectionId, batch.frames);
     };
     for (const step of [...frames.map((frame) => () => handle(frame)), end]) {
       try {
+        if (step !== end && this.#bus.clock.now() >= deadline) {
+          await this.#cut(connectionId, 'the packets of its request take too long');
+          return [];
+        }
         await step();
       } catch (error) {
         await this.#failed(connectionId, error);
@@ -151,11 +170,13 @@ export class Messages {
     await this.#upgrades.settle(connectionId);
   }
 
-  async #message(connectionId: string, packet: SocketPacket, refusals?: Refusals): Promise<void> {
+  async #message(connectionId: string, packet: SocketPacket, batch?: Batch): Promise<void> {
     if (this.#limits.isCut(connectionId)) return;
     try {
-      if (!(await this.#admits(connectionId))) return await this.#refuse(connectionId, packet, refusals);
-      await this.#route(connectionId, packet);
+      const packets = packet.type === PacketType.CONNECT ? CONNECT_PACKETS : 1;
+      if (!(await this.#admits(connectionId, packets)))
+        return await this.#refuse(connectionId, packet, batch);
+      await this.#route(connectionId, packet, batch);
     } catch (error) {
       if (error instanceof ProtocolError) throw error;
       this.#bus.log.error('a packet could not be handled', { connectionId, type: packet.type, error });
@@ -164,8 +185,8 @@ export class Messages {
   }
 
   /** Counts a packet; false where it is one too many, for this instance or for all of them. */
-  async #admits(connectionId: string): Promise<boolean> {
-    if (this.#limits.admits(connectionId) && (await this.#fitsWithOthers(connectionId))) return true;
+  async #admits(connectionId: string, packets = 1): Promise<boolean> {
+    if (this.#limits.admits(connectionId, packets) && (await this.#fitsWithOthers(connectionId))) return true;
     this.#bus.metrics.count('RateLimited', 1);
     return false;
   }
@@ -180,19 +201,19 @@ export class Messages {
   /**
    * One packet too many, refused before anything is read: who wants an answer gets one, who does not is told with the
    * strike. What cannot be refused ends the connection: it would believe that it has left, or has answered.
-   * @param refusals where to leave what the client is told, instead of telling it
+   * @param batch where to leave what the client is told, instead of telling it
    */
-  async #refuse(connectionId: string, packet: SocketPacket, refusals?: Refusals): Promise<void> {
+  async #refuse(connectionId: string, packet: SocketPacket, batch?: Batch): Promise<void> {
     const isStrike = this.#limits.strikes(connectionId);
     try {
       const told = this.#refusalFrames(packet, isStrike);
       if (told === undefined) return await this.#cut(connectionId, 'it is over its limit');
-      if (refusals === undefined) {
+      if (batch === undefined) {
         if (told.length > 0) await deliver(this.#bus, connectionId, told);
       } else {
-        refusals.count += 1;
-        refusals.frames.push(...told);
-        if (refusals.count > MOST_REFUSALS)
+        batch.refusals += 1;
+        batch.frames.push(...told);
+        if (batch.refusals > MOST_REFUSALS)
           return await this.#cut(connectionId, 'too much of one request is over its limit');
       }
       if (isStrike) await this.#strike(connectionId);
@@ -242,7 +263,7 @@ export class Messages {
     await deliver(this.#bus, connectionId, ackFrames(packet.namespace, packet.id, [INTERNAL]));
   }
 
-  async #route(connectionId: string, packet: SocketPacket): Promise<void> {
+  async #route(connectionId: string, packet: SocketPacket, batch?: Batch): Promise<void> {
     const connection =
       (await this.#bus.store.connection(connectionId)) ?? (await this.#upgrades.awaited(connectionId));
     if (connection === undefined || !connection.open) return;
@@ -265,7 +286,7 @@ export class Messages {
         return this.#lifecycle.leaveNamespace(ref);
       case PacketType.EVENT:
       case PacketType.BINARY_EVENT:
-        return this.#event(connection, ref, packet);
+        return this.#event(connection, ref, packet, batch);
       case PacketType.ACK:
       case PacketType.BINARY_ACK:
         return keepAnswer(this.#bus, socketId, packet);
@@ -289,11 +310,12 @@ export class Messages {
     connection: Connection,
     ref: { readonly namespace: string; readonly id: string },
     packet: SocketPacket,
+    batch?: Batch,
   ): Promise<void> {
     const record = await this.#openSocket(connection, ref);
     if (record === undefined) return;
     this.#bus.metrics.count('Events', 1);
-    const allowance = this.#limits.allowance(connection.id);
+    const allowance = this.#limits.allowance(connection.id, batch?.patience);
     const session = new SocketSession(this.#bus, record, this.#lifecycle, allowance);
     const [event, payload] = eventArguments(packet);
     await this.#run(session, event, payload, async (answer) => {

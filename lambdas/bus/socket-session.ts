@@ -24,7 +24,7 @@ import type { Allow } from './fan-out.ts';
 import { MAX_CONNECTION_MS } from './heartbeat.ts';
 import { roomHistory } from './history.ts';
 import { postLastEvents } from './last-on-join.ts';
-import { type Allowance, rateLimited } from './limits.ts';
+import { type Allowance, PREREQUISITE_MS, rateLimited } from './limits.ts';
 import { markDone } from './message.ts';
 import { checkRoomName, looksLikeSocketId } from './names.ts';
 import { eventFrames } from './packets.ts';
@@ -34,11 +34,6 @@ import { isDone, publish, publishToSocket } from './publication.ts';
 import { reapLater } from './reaping.ts';
 import type { Found } from './union-reader.ts';
 
-/**
- * How long a missing prerequisite is waited for before a handler refuses (design D13). Longer than the cold start of
- * another instance, which is what usually holds the earlier message up.
- */
-const PREREQUISITE_MS = 1_500;
 /** The first pause between two looks; each is twice as long as the one before, up to the longest. */
 const PREREQUISITE_STEP_MS = 25;
 const LONGEST_STEP_MS = 200;
@@ -355,16 +350,23 @@ export class ApplicationSocket implements AnySocket {
   }
 
   async eventually(predicate: () => boolean): Promise<boolean> {
+    const { allowance, bus } = this.#session;
+    const began = bus.clock.now();
+    const deadline = began + (allowance?.patience.leftMs ?? PREREQUISITE_MS);
+    const outcome = await this.#waitFor(predicate, deadline);
+    const waited = bus.clock.now() - began;
+    allowance?.patience.take(waited);
+    if (outcome === 'in vain' && waited > 0) allowance?.noteWait();
+    return outcome === 'true';
+  }
+
+  async #waitFor(predicate: () => boolean, deadline: number): Promise<'true' | 'in vain' | 'closed'> {
     const { clock } = this.#session.bus;
-    const deadline = clock.now() + PREREQUISITE_MS;
     for (let step = PREREQUISITE_STEP_MS; ; step = Math.min(2 * step, LONGEST_STEP_MS)) {
-      if (predicate()) return true;
-      if (clock.now() >= deadline) {
-        this.#session.allowance?.noteWait();
-        return false;
-      }
+      if (predicate()) return 'true';
+      if (clock.now() >= deadline) return 'in vain';
       await clock.sleep(Math.min(step, deadline - clock.now()));
-      if (!(await this.#session.refresh())) return false;
+      if (!(await this.#session.refresh())) return 'closed';
       this.#takeFresh();
     }
   }

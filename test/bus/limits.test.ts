@@ -76,6 +76,8 @@ let at: World;
 async function begin(options: Partial<WorldOptions> = {}): Promise<void> {
   at = await world({ applications: [talk], ...options });
   for (const n of [1, 2]) await joinedNamespace(at, await connected(at, n));
+  // Of the ten packets that its CONNECT counted as it has nine again.
+  at.clock.advance(180);
 }
 const acks = (id: string) => at.wire.to(id).filter((frame) => frame.startsWith('43'));
 const refused = (id: string) => acks(id).filter((frame) => frame.includes('"rate_limited"'));
@@ -93,6 +95,7 @@ const polling = async () => {
   const { sid } = JSON.parse((await request('GET')).body.slice(1)) as { sid: string };
   const post = (session: string, frames: readonly string[]) => request('POST', session, frames.join('\x1e'));
   await post(sid, ['40']);
+  at.clock.advance(180);
   return { sid, id: pollingId(sid), post, appends: vi.spyOn(at.bus.outbox, 'append') };
 };
 const say = async (count: number, frame = '421["hello"]') => {
@@ -353,6 +356,42 @@ describe('a connection', () => {
     await say(100);
     await at.messages.handle(ONE, '41');
     expect(at.wire.closed).toEqual([ONE]);
+  });
+
+  test('that connects and leaves again and again may do so ten times at once and five times a second', async () => {
+    const connects = async (count: number) => {
+      const before = at.wire.to(ONE).length;
+      for (let n = 0; n < count; n += 1) {
+        await at.messages.handle(ONE, '41');
+        await at.messages.handle(ONE, '40');
+      }
+      return at.wire.to(ONE).slice(before);
+    };
+    at.clock.advance(2_000);
+    const replies = await connects(9);
+    expect(replies.map((frame) => frame.slice(0, 3))).toEqual(Array(9).fill('40{'));
+    await at.messages.handle(ONE, '41');
+    await at.messages.handle(ONE, '40');
+    expect(at.wire.to(ONE).at(-1)).toContain('rate_limited');
+    expect(at.wire.closed).toEqual([]);
+  });
+
+  test('has its CONNECTs added up over all instances as ten packets each', async () => {
+    const told = vi.spyOn(at.bus.store, 'tally');
+    const instance = () => new Messages(at.bus, at.lifecycle, new Upgrades(at.bus, at.lifecycle));
+    for (let n = 0; n < 90; n += 1) {
+      await instance().handle(ONE, '41');
+      await instance().handle(ONE, '40');
+      at.clock.advance(500);
+    }
+    const packets = told.mock.calls.reduce((sum, [, share]) => sum + share.packets, 0);
+    expect(packets).toBeGreaterThan((90 * 11) / 2);
+    expect(packets).toBeLessThan(90 * 11 * 2);
+  });
+
+  test('with a bucket that holds less than a CONNECT counts as connects all the same', async () => {
+    await begin({ limits: { eventBurst: 2 } });
+    expect(at.wire.to(ONE).at(-1)).toMatch(/^40/);
   });
 
   test('that asks for a namespace too often is refused it', async () => {

@@ -27,6 +27,21 @@ const chat = defineApp({
         return { ok: true };
       },
     },
+    'wait for': {
+      payload: z.string(),
+      handle: async (socket, room) => ({
+        ok: await socket.eventually(() => socket.rooms.has(`room:${room}`)),
+      }),
+    },
+    'wait thrice': {
+      payload: z.string(),
+      handle: async (socket, room) => {
+        const isIn = () => socket.rooms.has(`room:${room}`);
+        for (let n = 0; n < 3; n += 1) if (await socket.eventually(isIn)) return { ok: true };
+        return { ok: false };
+      },
+    },
+    'take long': { payload: z.number(), handle: async (_socket, ms) => at.clock.sleep(ms) },
     bytes: {
       payload: z.instanceof(Uint8Array),
       handle: async (socket, bytes) => {
@@ -224,6 +239,73 @@ describe('a client that polls', () => {
     await at.bus.outbox.beginPoll(pollingId(poller.sid), session);
     expect((await poller.get()).statusCode).toBe(400);
     expect(await at.store.connection(pollingId(poller.sid))).toMatchObject({ open: false });
+  });
+
+  test('waits once for what does not come, however many events of its request wait', async () => {
+    const poller = await connected();
+    const before = at.clock.now();
+    const waits = Array.from({ length: 25 }, (_, n) => `42${n}["wait for","a"]`);
+    await poller.post(...waits, '4225["join",{"room":"a"}]', '4226["wait for","a"]');
+    expect(at.clock.now() - before).toBeLessThan(2_000);
+    const answers = await poller.frames();
+    expect(answers.slice(0, 25)).toEqual(waits.map((_, n) => `43${n}[{"ok":false}]`));
+    expect(answers.slice(25)).toEqual(['4325[{"ok":true}]', '4326[{"ok":true}]']);
+    const again = at.clock.now();
+    await poller.post('421["wait for","b"]');
+    expect(at.clock.now() - again).toBeGreaterThanOrEqual(1_500);
+  });
+
+  test('waits in one event no longer than once, however often its handler does', async () => {
+    const poller = await connected();
+    const before = at.clock.now();
+    await poller.post('421["wait thrice","a"]');
+    expect(at.clock.now() - before).toBeLessThan(2_000);
+  });
+
+  test('is closed, and that is logged, where the packets of its request take too long', async () => {
+    const poller = await connected();
+    const before = at.clock.now();
+    const answer = await poller.post(...Array<string>(10).fill('42["take long",5000]'));
+    expect([answer.statusCode, at.clock.now() - before]).toEqual([200, 15_000]);
+    expect(await at.store.connection(pollingId(poller.sid))).toMatchObject({ open: false });
+    expect(at.log.lines).toContainEqual(
+      expect.objectContaining({
+        level: 'warn',
+        fields: expect.objectContaining({ because: 'the packets of its request take too long' }),
+      }),
+    );
+  });
+
+  test('has the last packet of its request handled, however late', async () => {
+    const poller = await connected();
+    await poller.post('421["take long",20000]');
+    expect(await poller.frames()).toEqual(['431[{"ok":true}]']);
+  });
+
+  test.each(['GET', 'POST'])('is refused a %s with its sid from a page of another origin', async (method) => {
+    const poller = await connected();
+    const request = {
+      method,
+      query: { EIO: '4', transport: 'polling', sid: poller.sid },
+      address: '192.0.2.1',
+      at: at.clock.now(),
+      body: method === 'POST' ? '420["join",{"room":"a"}]' : undefined,
+    };
+    const foreign = await at.polling.handle({ ...request, headers: { origin: 'https://evil.example' } });
+    expect([foreign.statusCode, JSON.parse(foreign.body).code]).toEqual([403, 4]);
+    expect(foreign.headers).not.toHaveProperty('access-control-allow-origin');
+    const own = await at.polling.handle({ ...request, headers: { origin: 'https://app.example' } });
+    expect(own.statusCode).toBe(200);
+  });
+
+  test('has one pong of a request written down, however many it brings', async () => {
+    const poller = await connected();
+    const touches = vi.spyOn(at.bus.store, 'touchSlot');
+    await poller.post('3', '3', '420["join",{"room":"a"}]', '3');
+    expect(touches).toHaveBeenCalledOnce();
+    expect(await poller.frames()).toEqual(['430[{"ok":true}]']);
+    await poller.post('3');
+    expect(touches).toHaveBeenCalledTimes(2);
   });
 
   test('says goodbye, and its session is unknown from then on', async () => {
