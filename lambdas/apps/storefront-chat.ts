@@ -117,7 +117,7 @@ export const storefrontChat = defineApp({
       path: '/socket/status',
       async handle({ identity }, io, context) {
         const mayList = context.identityMode === 'trusted' || identity !== undefined;
-        return status(mayList ? await connectionInfo(io) : await connectionCount(io, context), context);
+        return status(mayList ? await recentInfo(io, context) : await connectionCount(io, context), context);
       },
     },
   ],
@@ -237,19 +237,26 @@ async function connectionCount(io: StoreNamespace, context: AppContext): Promise
   return { connectedClients, rooms: [], userRooms: [], conversationRooms: [] };
 }
 
-/** The last count of an instance, which has its secrets for itself. */
-const counts = new WeakMap<AppContext['secrets'], { readonly at: Millis; readonly count: Promise<number> }>();
+/** The last answers of an instance, which has its secrets for itself. */
+type Recent<T> = WeakMap<AppContext['secrets'], { readonly at: Millis; readonly answer: Promise<T> }>;
+const counts: Recent<number> = new WeakMap();
+const infos: Recent<ConnectionInfo> = new WeakMap();
 
-/** A count reads the whole namespace, which everybody's broadcasts read as well: not as often as anybody asks. */
-function recentCount(io: StoreNamespace, context: AppContext): Promise<number> {
-  const { secrets } = context;
-  const now = context.now();
-  const last = counts.get(secrets);
-  if (last !== undefined && now - last.at < COUNT_MS) return last.count;
-  const count = io.countSockets();
-  counts.set(secrets, { at: now, count });
-  count.catch(() => counts.delete(secrets));
-  return count;
+const recentCount = (io: StoreNamespace, context: AppContext): Promise<number> =>
+  recent(counts, context, () => io.countSockets());
+
+const recentInfo = (io: StoreNamespace, context: AppContext): Promise<ConnectionInfo> =>
+  recent(infos, context, () => connectionInfo(io));
+
+/** A look reads the whole namespace, which everybody's broadcasts read as well: not as often as anybody asks. */
+function recent<T>(kept: Recent<T>, { secrets, now }: AppContext, look: () => Promise<T>): Promise<T> {
+  const at = now();
+  const last = kept.get(secrets);
+  if (last !== undefined && at - last.at < COUNT_MS) return last.answer;
+  const answer = look();
+  kept.set(secrets, { at, answer });
+  answer.catch(() => kept.delete(secrets));
+  return answer;
 }
 
 function status(info: ConnectionInfo, context: AppContext): HttpAnswer {

@@ -35,6 +35,14 @@ describe('an answer', () => {
     expect(await acks.answers(KEY, [socketId(1), socketId(2)])).toEqual([answer(1)]);
   });
 
+  test('of a socket that was not asked is not read, whether few were asked or so many that all answers are', async () => {
+    await acks.await(KEY, UNTIL);
+    for (const n of [1, 2]) await acks.answer(KEY, answer(n));
+    const others = Array.from({ length: 100 }, (_, n) => socketId(100 + n));
+    expect(await acks.answers(KEY, [socketId(1)])).toEqual([answer(1)]);
+    expect(await acks.answers(KEY, [socketId(1), ...others])).toEqual([answer(1)]);
+  });
+
   test('is a socket’s first one, also of several at the same time', async () => {
     await acks.await(KEY, UNTIL);
     const kept = await Promise.all(['a', 'b', 'c'].map((text) => acks.answer(KEY, answer(1, text))));

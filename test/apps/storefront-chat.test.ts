@@ -482,6 +482,24 @@ describe('GET /socket/status', () => {
     );
   });
 
+  test('looks at the rooms once in five seconds for who brings a valid token, however often they ask', async () => {
+    const at = await bus('token');
+    const ana = await client(at, await bearer({ sub: '1' }));
+    await ana.ask('authenticate', { customerId: 1 });
+    const looks = vi.spyOn(at.store, 'notedRooms');
+    const authorization = `Bearer ${await token({ sub: '9' })}`;
+    const rooms = async () =>
+      ((await ask(at, { authorization })).body as { data: { connectionInfo: { userRooms: string[] } } }).data
+        .connectionInfo.userRooms;
+    expect(await Promise.all(Array.from({ length: 20 }, rooms))).toEqual(Array(20).fill(['user_1']));
+    const first = looks.mock.calls.length;
+    await at.lifecycle.close(ana.connectionId);
+    at.clock.advance(4_999);
+    expect([await rooms(), looks.mock.calls.length]).toEqual([['user_1'], first]);
+    at.clock.advance(1);
+    expect([await rooms(), looks.mock.calls.length]).toEqual([[], 2 * first]);
+  });
+
   test('is what the backend is told', async () => {
     const at = await bus('token');
     const ana = await client(at, await bearer({ sub: '1' }));
