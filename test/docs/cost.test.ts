@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { attackMinute } from '../../bench/price.ts';
 import { FAN_OUT_SHARE } from '../../lambdas/bus/fan-out.ts';
 import { silenceLimitMs } from '../../lambdas/bus/heartbeat.ts';
+import { CONNECT_PACKETS } from '../../lambdas/bus/limits.ts';
 import { DEFAULT_LIMITS } from '../../lambdas/contract/limits.ts';
 import { COUNTS, DURATIONS } from '../../lambdas/contract/metrics.ts';
 import { assembly, template } from '../support/assembly.ts';
@@ -118,11 +119,27 @@ test('the price of an attacker is what the quotas, the prices and assumptions co
   const httpRequest = http + request + 0.05 * 0.5 * gigabyteSecond + 3 * write + 2 * read;
   const held = http + request + 5 * 0.5 * gigabyteSecond + 2 * write + looks(5) * read;
   const transfer = 32_768 * (0.09 / 1e9);
+  const tableQuota = 40_000;
+  /** As often as requests of the account and write units of the table allow. */
+  const bounded = (perConnection: number, requests: number, units: number) =>
+    Math.floor(Math.min(1_000 * perConnection, quota / requests, tableQuota / units));
+  const packet = message + request + 0.02 * gigabyteSecond;
+  const cycle = 2 * packet + message + 14 * write + 2 * read;
+  const logged = packet + 3 * message + transfer + 64 * write + 8 * read;
+  const rooms = 2 * packet + 3 * message + 105 * write + 21 * read;
+  const connects = DEFAULT_LIMITS.eventsPerSecond / (CONNECT_PACKETS + 1);
   const attacks: [string, number, number][] = [
     ['send 50 events a second each', Math.min(1_000 * DEFAULT_LIMITS.eventsPerSecond, quota / 2), event],
     ['connect again and again', 500, connection],
     ['cause 1,000 posts with each event', FAN_OUT_SHARE * quota, post],
     ['cause 1,000 posts of 32 KB with each event', FAN_OUT_SHARE * quota, post + message + transfer],
+    ['connect to a namespace and leave it again and again', bounded(connects, 3, 14), cycle],
+    ['send 32 KB to a room that keeps a log', bounded(DEFAULT_LIMITS.eventsPerSecond, 3, 64), logged],
+    [
+      'join and leave a room beside 88 with long names',
+      bounded(DEFAULT_LIMITS.joinsPerSecond, 5, 105),
+      rooms,
+    ],
     ['send HTTP requests', httpRequests, httpRequest],
     ['wait in a poll each, for 5 s', 1_000 / 5, held],
   ];
@@ -132,6 +149,13 @@ test('the price of an attacker is what the quotas, the prices and assumptions co
       perSecond.toLocaleString('en'),
       `$${(3_600 * perSecond * price).toFixed(2)}`,
     ]),
+  );
+  const text = page.replaceAll('\n', ' ');
+  expect(text).toContain(`40,000 write units a second, $${(3_600 * tableQuota * write).toFixed(2)} an hour`);
+  expect(text).toContain(`4,000 a second ($${(3_600 * 4_000 * write).toFixed(2)} an hour)`);
+  const few = (units: number, perSecond: number) => Math.ceil(4_000 / units / perSecond);
+  expect(text).toContain(
+    `${few(14, connects)} connections that connect and leave, ${few(64, DEFAULT_LIMITS.eventsPerSecond)} that send 32 KB or ${few(105, DEFAULT_LIMITS.joinsPerSecond)} that join and leave`,
   );
   for (const name of ['poll', 'message', 'deliver']) {
     const busy = 3_600 * 1_000 * gigabytes(name) * gigabyteSecond;
