@@ -24,8 +24,10 @@ const PARTS = 20;
  * sent. Twice as many is more than four times that deviation away.
  */
 export const MARGIN = 2;
-/** A CONNECT writes as much as many events together, and a client needs one for each of its namespaces: so many packets. */
+/** A CONNECT writes as much as many events together, and a client needs one for each of its namespaces: it counts as so many packets. */
 export const CONNECT_PACKETS = 10;
+/** At least so many may come at once: of a small bucket a CONNECT takes a part, so that something is left for what follows it. */
+const CONNECTS_AT_ONCE = 10;
 /**
  * How long a missing prerequisite is waited for before a handler refuses (design D13), in all waits of one event, or of one
  * request that brings many. Longer than the cold start of another instance, which is what usually holds the earlier message up.
@@ -101,13 +103,13 @@ export class ConnectionLimits {
 
   /**
    * Counts a packet; false where it is one too many.
-   * @param packets as how many it counts; as many as the bucket holds where that is less
+   * @param packets as how many it counts; a tenth of what the bucket holds where that is less
    */
   admits(connectionId: string, packets = 1): boolean {
     const its = this.#of(connectionId);
     const now = this.#clock.now();
     if (its.full === windowAt(now)) return false;
-    const cost = Math.min(packets, this.#events.burst);
+    const cost = Math.min(packets, Math.max(1, Math.floor(this.#events.burst / CONNECTS_AT_ONCE)));
     const left = take(its.events, this.#events, now, cost);
     if (left === undefined) return false;
     its.events = left;
