@@ -183,7 +183,7 @@ describe('a room of ten thousand', () => {
     expect(total(id)).toBeLessThan(MEMBERS + killed * MOST_OPEN);
     bus.stack.faults.clear();
     // Lambda tries them again after a minute.
-    await bus.stack.advance(61_000);
+    await bus.stack.advance(61_000, { quietMs: 30_000 });
     await bus.stack.settled(60_000);
     await expect
       .poll(() => heard.every((counts) => (counts.get(id) ?? 0) >= EACH), { timeout: 10_000 })
