@@ -13,6 +13,7 @@ import {
   FakeClock,
   HANDSHAKE,
   joinedNamespace,
+  pollRequest,
   SeededRandom,
   type World,
   type WorldOptions,
@@ -83,17 +84,9 @@ const acks = (id: string) => at.wire.to(id).filter((frame) => frame.startsWith('
 const refused = (id: string) => acks(id).filter((frame) => frame.includes('"rate_limited"'));
 /** A client that polls, in its namespace. */
 const polling = async () => {
-  const request = (method: string, sid?: string, body?: string) =>
-    at.polling.handle({
-      method,
-      headers: {},
-      query: { EIO: '4', transport: 'polling', ...(sid === undefined ? {} : { sid }) },
-      body,
-      address: '192.0.2.1',
-      at: at.clock.now(),
-    });
-  const { sid } = JSON.parse((await request('GET')).body.slice(1)) as { sid: string };
-  const post = (session: string, frames: readonly string[]) => request('POST', session, frames.join('\x1e'));
+  const { sid } = JSON.parse((await pollRequest(at, 'GET')).body.slice(1)) as { sid: string };
+  const post = (session: string, frames: readonly string[]) =>
+    pollRequest(at, 'POST', session, frames.join('\x1e'));
   await post(sid, ['40']);
   at.clock.advance(180);
   return { sid, id: pollingId(sid), post, appends: vi.spyOn(at.bus.outbox, 'append') };

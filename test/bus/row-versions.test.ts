@@ -4,7 +4,14 @@ import * as z from 'zod/mini';
 import { ROW_VERSION } from '../../lambdas/adapters/rows.ts';
 import { defineApp } from '../../lambdas/apps/define-app.ts';
 import { pollingId } from '../../lambdas/bus/names.ts';
-import { connected, connectionId, joinedNamespace, type World, world } from '../support/world.ts';
+import {
+  connected,
+  connectionId,
+  joinedNamespace,
+  pollRequest,
+  type World,
+  world,
+} from '../support/world.ts';
 
 const talk = defineApp({
   name: 'talk',
@@ -24,18 +31,9 @@ async function used(): Promise<World> {
   await joinedNamespace(at, await connected(at, 1));
   await at.messages.handle(id, '420["join","list:1"]');
   await at.messages.handle(id, '42["say","hello"]');
-  const request = (method: string, sid?: string, body?: string) =>
-    at.polling.handle({
-      method,
-      headers: {},
-      query: { EIO: '4', transport: 'polling', ...(sid === undefined ? {} : { sid }) },
-      body,
-      address: '192.0.2.1',
-      at: at.clock.now(),
-    });
-  const { sid } = JSON.parse((await request('GET')).body.slice(1)) as { sid: string };
-  await request('POST', sid, '40');
-  await request('POST', sid, '42["join","list:1"]');
+  const { sid } = JSON.parse((await pollRequest(at, 'GET')).body.slice(1)) as { sid: string };
+  await pollRequest(at, 'POST', sid, '40');
+  await pollRequest(at, 'POST', sid, '42["join","list:1"]');
   await at.publisher.handle({ op: 'emit', id: 'order 1', rooms: ['list:1'], event: 'said', args: ['x'] });
   await at.store.strike(id, at.clock.now(), 60_000);
   await at.lifecycle.disconnected(pollingId(sid));

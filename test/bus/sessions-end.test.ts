@@ -7,7 +7,7 @@ import { pollingId } from '../../lambdas/bus/names.ts';
 import { offsetText } from '../../lambdas/contract/offsets.ts';
 import { Client } from '../apps/client.ts';
 import { JWT_SECRET, seconds, token } from '../apps/tokens.ts';
-import { type World, world } from '../support/world.ts';
+import { pollRequest, type World, world } from '../support/world.ts';
 
 const MINUTE = 60_000;
 
@@ -34,13 +34,9 @@ const heardBy = async (room: string) => {
 
 /** A client that polls, in its namespace. */
 async function polling(text: string) {
-  const request = async (method: string, sid?: string, body?: string) => {
-    const query = { EIO: '4', transport: 'polling', ...(sid === undefined ? {} : { sid }) };
-    return at.polling.handle({ method, query, headers: {}, address: '192.0.2.1', at: at.clock.now(), body });
-  };
-  const { sid } = JSON.parse((await request('GET')).body.slice(1)) as { sid: string };
-  await request('POST', sid, `40${JSON.stringify({ token: text })}`);
-  return { id: pollingId(sid), poll: () => request('GET', sid) };
+  const { sid } = JSON.parse((await pollRequest(at, 'GET')).body.slice(1)) as { sid: string };
+  await pollRequest(at, 'POST', sid, `40${JSON.stringify({ token: text })}`);
+  return { id: pollingId(sid), poll: () => pollRequest(at, 'GET', sid) };
 }
 
 describe('a backend that throws a user out', () => {

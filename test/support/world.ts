@@ -12,7 +12,7 @@ import type { Bus } from '../../lambdas/bus/context.ts';
 import { HttpRouter } from '../../lambdas/bus/http-router.ts';
 import { Lifecycle } from '../../lambdas/bus/lifecycle.ts';
 import { Messages } from '../../lambdas/bus/messages.ts';
-import { Polling } from '../../lambdas/bus/polling.ts';
+import { type PollAnswer, Polling } from '../../lambdas/bus/polling.ts';
 import type {
   Clock,
   DeliverWork,
@@ -399,4 +399,16 @@ export async function deliverRanges(at: World): Promise<RangeReport[]> {
     reports.push(await at.ranges.run(work, () => 60_000));
   }
   return reports;
+}
+
+/** A request of a client that polls: without a sid the one that opens its session. */
+export function pollRequest(at: World, method: string, sid?: string, body?: string): Promise<PollAnswer> {
+  return at.polling.handle({
+    method,
+    headers: {},
+    query: { EIO: '4', transport: 'polling', ...(sid === undefined ? {} : { sid }) },
+    body,
+    address: '192.0.2.1',
+    at: at.clock.now(),
+  });
 }
